@@ -1,0 +1,96 @@
+"""Save and load a Predictor: tensors and JSON in one file, no pickled classes and no import paths."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from molzoo import __version__
+from molzoo.data.facts import DataFacts
+from molzoo.predictor import Predictor
+
+FORMAT = 1
+CONVENTIONS = {
+    "units": "eV, Å, e",
+    "o3": "e3nn 0.6",
+    "edges": "[0] sends, [1] receives; r_ij = pos[j] + shift·cell − pos[i]",
+}
+
+
+def save(predictor: Predictor, path: str | Path, config: dict[str, Any] | None = None) -> None:
+    """Write ``predictor`` to ``path``; a file already there is replaced only once the new one is complete.
+
+    Args:
+        predictor: with a model of the zoo.
+        path: usually ``model.pt``.
+        config: the run's resolved configuration, kept for the reader.
+    """
+    card = {
+        "format": FORMAT,
+        "molzoo": __version__,
+        "torch": torch.__version__,
+        "conventions": CONVENTIONS,
+        "model": predictor.model_name,
+        "arguments": predictor.arguments,
+        "names": list(predictor.names),
+        "facts": predictor.facts.to_dict(),
+        "dtype": str(predictor.model.dtype).removeprefix("torch."),
+        "config": config,
+    }
+    tensors = {name: value.detach().cpu().clone() for name, value in predictor.state_dict().items()}
+    write_atomically(path, lambda file: torch.save({"card": json.dumps(card), "tensors": tensors}, file))
+
+
+def load(path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtype | None = None) -> Predictor:
+    """The Predictor saved at ``path``, ready to predict.
+
+    Args:
+        path: a ``model.pt``.
+        device: where to put it.
+        dtype: precision; by default the one it was trained in.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is damaged or not a molzoo model.
+    """
+    card, tensors = read(path)
+    predictor = Predictor(card["model"], card["names"], card["arguments"], DataFacts.from_dict(card["facts"]))
+    predictor.to(getattr(torch, card["dtype"]))
+    predictor.load_state_dict(tensors)
+    return predictor.to(device=device, dtype=dtype).eval()
+
+
+def read(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """The card and the tensors in a model file. Nothing in the file is executed."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no model file {str(path)!r}; training writes model.pt into its run folder")
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        card = json.loads(stored["card"])
+        tensors = stored["tensors"]
+    except Exception as error:
+        raise ValueError(f"{str(path)!r} is not a molzoo model or is damaged ({type(error).__name__}); give a model.pt") from error
+    if card["format"] > FORMAT:
+        raise ValueError(f"{str(path)!r} was written by molzoo {card['molzoo']}; install that version or a newer one to read it")
+    return card, tensors
+
+
+def write_atomically(path: str | Path, write: Callable[[Any], None]) -> None:
+    """Call ``write`` with a file beside ``path``, then rename it: whoever reads ``path`` never sees half a file."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,51 @@
+"""The command line: ``molzoo train | test | predict | list | info | doctor | data``.
+
+Nothing heavy is imported before the command is known, so help and misspelt commands are answered at once.
+"""
+
+import os
+import sys
+from importlib import import_module
+
+from molzoo.quantities import nearest
+
+COMMANDS = {
+    "train": ("train", "CONFIG… [--section.key VALUE…]   train a model from YAML; shipped configurations go by name"),
+    "test": ("use", "MODEL CONFIG|FILE              errors of a trained model on labelled data"),
+    "predict": ("use", "MODEL FILE -o OUT              predictions for a file of structures of any size"),
+    "list": ("show", "                               the models of the zoo and the shipped configurations"),
+    "info": ("show", "NAME|MODEL                     what is known of a model of the zoo, or of a trained one"),
+    "doctor": ("show", "                               versions, back ends, and why an optional one is missing"),
+    "data": ("data", "card|fetch|verify|split        look at, download, check or split a data set"),
+}
+
+HELP = "usage: molzoo COMMAND …\n\n" + "\n".join(f"  {name:<9}{text}" for name, (_, text) in COMMANDS.items())
+HELP += "\n\nmolzoo COMMAND --help says more. Set MOLZOO_TRACEBACK=1 to see where an error arose."
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; 0 if it worked, 2 and one sentence if something was wrong with what was asked."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help"):
+        print(HELP)
+        return 0
+    if argv[0] == "--version":
+        print(import_module("molzoo").__version__)
+        return 0
+    command, *rest = argv
+    if command not in COMMANDS:
+        return _refuse(f"there is no command {command!r}{nearest(command, list(COMMANDS))}")
+    try:
+        getattr(import_module(f"molzoo.cli.{COMMANDS[command][0]}"), command + "_")(rest)
+    except (ValueError, OSError, FloatingPointError) as error:
+        if os.environ.get("MOLZOO_TRACEBACK"):
+            raise
+        return _refuse(str(error))
+    except KeyboardInterrupt:
+        return _refuse("stopped by you; what was finished is kept")
+    return 0
+
+
+def _refuse(sentence: str) -> int:
+    print(f"molzoo: {sentence}", file=sys.stderr)
+    return 2

@@ -1,0 +1,147 @@
+"""``molzoo train``: configuration → :func:`molzoo.fit`."""
+
+import inspect
+import json
+import re
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
+
+from molzoo.cli import config as configs
+from molzoo.quantities import nearest
+
+USAGE = """usage: molzoo train CONFIG… [--section.key VALUE …] [--folder FOLDER] [--seed N] [--resume] [--print_config]
+
+CONFIG is a YAML file or the name of a shipped one (see molzoo list); later ones win.
+  molzoo train rmd17_painn
+  molzoo train data/rmd17 model/schnet --data.source rmd17/aspirin --trainer.max_time 00:01:00:00
+
+Sections: model (its constructor), data, task, trainer (Lightning's Trainer). All keys:
+  molzoo train CONFIG… --help_keys
+"""
+
+# Options of the Trainer that molzoo sets itself.
+_FIXED = {
+    "logger",
+    "callbacks",
+    "default_root_dir",
+    "enable_checkpointing",
+    "enable_progress_bar",
+    "enable_model_summary",
+    "use_distributed_sampler",
+    "inference_mode",
+    "barebones",
+    "plugins",
+    "profiler",
+    "reload_dataloaders_every_n_epochs",
+    "model_registry",
+}
+
+
+def train_(words: list[str]) -> None:
+    """Train as the words say."""
+    if not words or words[0] in ("-h", "--help"):
+        print(USAGE)
+        return
+    flags = {flag for flag in ("--print_config", "--help_keys") if flag in words}
+    checked, plain = check(configs.from_words([word for word in words if word not in flags]))
+    if "--help_keys" in flags:
+        make_parser(plain["model"]["name"]).print_help()
+    elif flags:
+        print(json.dumps(plain, indent=2))
+    else:
+        run(checked, plain)
+
+
+def run(checked: Namespace, plain: configs.Config) -> Any:
+    """Train what :func:`check` has checked."""
+    from molzoo.train import fit
+
+    arguments = {key: value for key, value in plain["model"].items() if key != "name" and value is not None}
+    options = {key: value for key, value in plain["trainer"].items() if value is not None}
+    return fit(
+        plain["model"]["name"],
+        checked.data,
+        checked.task,
+        arguments=arguments,
+        trainer=options,
+        folder=plain["folder"],
+        seed=plain["seed"],
+        resume=plain["resume"],
+        config=plain,
+    )
+
+
+def check(config: configs.Config) -> tuple[Namespace, configs.Config]:
+    """The configuration as objects, and as plain values with every default filled in.
+
+    Raises:
+        ValueError: an unknown key or a value of the wrong kind; the sentence names it and the nearest known key.
+    """
+    from molzoo.models import row
+
+    if "name" not in config.get("model", {}):
+        raise ValueError("no model is named; add 'model: PaiNN' or model/painn (molzoo list shows all)")
+    if "source" not in config.get("data", {}):
+        raise ValueError("no data are named; add 'data: {source: sample}' or data/rmd17 (molzoo list shows all)")
+    name = row(str(config["model"]["name"])).name
+    config = config | {"model": {key: value for key, value in config["model"].items() if key != "name"}}
+    parser = make_parser(name)
+    _refuse_unknown(config, parser, name)
+    try:
+        parsed = parser.parse_object(config)
+        plain = json.loads(parser.dump(parsed, format="json", skip_none=False))
+        objects = parser.instantiate_classes(parsed)
+    except (ArgumentError, TypeError) as error:
+        raise ValueError(_sentence(str(error))) from None
+    plain["model"] = {"name": name, **plain.get("model", {})}
+    return objects, plain
+
+
+def make_parser(name: str) -> ArgumentParser:
+    """A parser whose schema is the constructors' signatures."""
+    from lightning.pytorch import Trainer
+
+    from molzoo.data import Data
+    from molzoo.models import TABLE
+    from molzoo.train.settings import Settings
+
+    parser = ArgumentParser(prog=f"molzoo train ({name})", exit_on_error=False, default_env=False)
+    parser.add_class_arguments(TABLE[name].load(), "model", skip={"irreps_out"}, instantiate=False)
+    parser.add_class_arguments(Data, "data")
+    parser.add_class_arguments(Settings, "task")
+    known = set(inspect.signature(Trainer.__init__).parameters)
+    parser.add_class_arguments(Trainer, "trainer", skip=_FIXED & known, instantiate=False)
+    parser.add_argument("--folder", type=str, default="runs/latest", help="where results go")
+    parser.add_argument("--seed", type=int, default=0, help="of weights and order of data")
+    parser.add_argument("--resume", type=bool, default=False, help="go on from the folder's last.ckpt")
+    return parser
+
+
+def _refuse_unknown(config: configs.Config, parser: ArgumentParser, name: str) -> None:
+    known = parser.get_defaults().as_dict()
+    for key, value in config.items():
+        if key not in known:
+            raise ValueError(f"{key!r} is not a section or key of a configuration{nearest(str(key), list(known))}")
+        if key in configs.SECTIONS:
+            for inner in value:
+                if inner not in known[key]:
+                    whose = f"an argument of {name}" if key == "model" else f"a key of {key!r}"
+                    raise ValueError(f"{key}.{inner}: {inner!r} is not {whose}{nearest(str(inner), list(known[key]))}")
+
+
+def _sentence(text: str) -> str:
+    """jsonargparse's report as one sentence."""
+    key = re.search(r'key "([^"]+)"', text)
+    got = re.search(r"Got value: (.*)", text)
+    kind = re.search(r"Expected (?:a|an)? ?(.*?)(?:\. Got|$)", text, re.DOTALL)
+    if key and kind:
+        wanted = re.sub(r"<class '(\w+)'>", r"\1", " ".join(kind[1].split()))
+        return f"{key[1]}: expected {wanted}{f', got {got[1].strip()}' if got else ''}"
+    return " ".join(text.split())
+
+
+def as_plain(value: Any) -> Any:
+    """Dataclasses as dictionaries, for a record."""
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value

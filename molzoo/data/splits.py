@@ -1,0 +1,139 @@
+"""Which frames train, validate and test: by count, fraction, rest, file, or as published; disjoint, with a hash of each."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from molzoo.shapes import Int, Tensor
+
+PARTS = ("train", "val", "test")
+Amount = int | float | str | None
+Rows = Int[Tensor, " rows"]
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Frame numbers of each part, in the order in which they are kept."""
+
+    train: Rows
+    val: Rows
+    test: Rows
+
+    def __getitem__(self, part: str) -> Rows:
+        if part not in PARTS:
+            raise ValueError(f"the parts of a split are 'train', 'val' and 'test'; there is no {part!r}")
+        return getattr(self, part)
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """sha256 of the sorted frame numbers (64-bit, little-endian) of each part."""
+        return {part: hashlib.sha256(self[part].sort().values.numpy().astype("<i8").tobytes()).hexdigest() for part in PARTS}
+
+
+def make_splits(
+    n: int,
+    train: Amount = None,
+    val: Amount = None,
+    test: Amount = None,
+    *,
+    seed: int = 0,
+    published: dict[str, Rows] | None = None,
+) -> Splits:
+    """The rows of n frames that train, validate and test.
+
+    Each amount is a count, a fraction (of all frames, or of the published part it is taken from), ``"rest"`` (at most once), the path
+    of a file of row numbers, or None. Published parts are taken in order: ``train=950, val=50`` of a published training
+    split without a validation part are its first 950 and its next 50 rows; None is the whole published part, or what is
+    left of it. Without published parts frames are drawn at random by ``seed``; then None is all frames left for ``train``, and
+    no frames for the others.
+
+    Raises:
+        ValueError: too many frames asked for, two rests, or parts that overlap.
+
+    >>> {part: len(make_splits(10, 0.5, 2, "rest")[part]) for part in ("train", "val", "test")}
+    {'train': 5, 'val': 2, 'test': 3}
+    """
+    amounts = {"train": train, "val": val, "test": test}
+    if published is None:
+        pools = [(PARTS, torch.from_numpy(np.random.default_rng(seed).permutation(n)), {"train": "rest", "val": 0, "test": 0})]
+    else:
+        pools = _published_pools(published, amounts)
+    rows = {part: read_rows(Path(amount)) for part, amount in amounts.items() if _is_path(amount)}
+    for parts, pool, absent in pools:
+        asked = {part: absent[part] if amounts[part] is None else amounts[part] for part in parts if part not in rows}
+        used = torch.cat([*rows.values()]) if rows else pool[:0]
+        rows |= _deal(pool[~torch.isin(pool, used)], len(pool), asked)
+    splits = Splits(**{part: rows.get(part, torch.empty(0, dtype=torch.long)) for part in PARTS})
+    _check(splits, n)
+    return splits
+
+
+def _published_pools(published: dict[str, Rows], amounts: dict[str, Amount]) -> list[tuple]:
+    """(parts, rows they are dealt from, what None means) for each published part."""
+    shared = tuple(part for part in PARTS if part == "train" or part not in published)
+    # A part that is not published comes out of the training part, but only if it is asked for.
+    absent = {"train": "rest"} | dict.fromkeys(shared[1:], 0)
+    own = [((part,), published[part], {part: "rest"}) for part in PARTS[1:] if part in published]
+    return [(shared, published["train"], absent), *own]
+
+
+def _deal(pool: Rows, size: int, asked: dict[str, Amount]) -> dict[str, Rows]:
+    """Rows for each part, dealt from ``pool`` in the order train, val, test; ``size`` is what fractions refer to."""
+    rests = [part for part, amount in asked.items() if amount == "rest"]
+    if len(rests) > 1:
+        raise ValueError(f"{' and '.join(rests)} are both 'rest'; give a count for all but one of them")
+    counts = {part: _count(part, amount, size) for part, amount in asked.items() if part not in rests}
+    wanted = sum(counts.values())
+    if wanted > len(pool):
+        said = " + ".join(f"{part}: {count}" for part, count in counts.items() if count)
+        raise ValueError(f"{said} makes {wanted} frames, but there are {len(pool)} to take them from; ask for fewer")
+    counts |= dict.fromkeys(rests, len(pool) - wanted)
+    parts = [part for part in PARTS if part in asked]
+    return dict(zip(parts, pool.split([counts[part] for part in parts] + [len(pool) - sum(counts.values())]), strict=False))
+
+
+def _count(part: str, amount: Amount, size: int) -> int:
+    if isinstance(amount, str):
+        raise ValueError(f"{part}: {amount!r} is neither a number nor 'rest' nor a file that exists")
+    if isinstance(amount, bool) or amount < 0 or (isinstance(amount, float) and amount > 1):
+        raise ValueError(f"{part}: {amount!r}; type a count such as 950, a fraction of at most 1.0, or 'rest'")
+    return round(amount * size) if isinstance(amount, float) else amount
+
+
+def _is_path(amount: Amount) -> bool:
+    return isinstance(amount, str) and amount != "rest" and bool(Path(amount).suffix)
+
+
+def read_rows(path: Path) -> Rows:
+    """The row numbers, counted from 0, in a text file with one a line."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file of row numbers {path.absolute()}; give a count, 'rest' or a path that exists")
+    return torch.from_numpy(np.loadtxt(path, dtype=np.int64, ndmin=1))
+
+
+def read_split(path: Path) -> dict[str, Rows]:
+    """The parts kept in an npz file as arrays ``train``, ``val``, ``test`` of row numbers counted from 0."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no split file {path.absolute()}; give one that exists")
+    if path.suffix != ".npz":
+        raise ValueError(f"{path.name}: a split file is an .npz with arrays train, val, test; lists of rows go to train, val, test")
+    with np.load(path) as file:
+        parts = {part: torch.from_numpy(file[part].astype(np.int64)) for part in PARTS if part in file.files}
+    if "train" not in parts:
+        raise ValueError(f"{path} has no array 'train'; save it with numpy.savez(path, train=…, val=…, test=…)")
+    return parts
+
+
+def _check(splits: Splits, n: int) -> None:
+    rows = torch.cat([splits[part] for part in PARTS])
+    if not len(splits.train):
+        raise ValueError("no frame is left to train on; give `train` a count such as 950")
+    if int(rows.min()) < 0 or int(rows.max()) >= n:
+        raise ValueError(f"the split names frames {int(rows.min())} to {int(rows.max())}, but there are {n}, counted from 0")
+    if len(rows.unique()) != len(rows):
+        twice = rows.unique(return_counts=True)
+        row = int(twice[0][twice[1] > 1][0])
+        raise ValueError(f"frame {row} is in the split more than once; every frame belongs to one of train, val, test")

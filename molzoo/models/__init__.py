@@ -1,0 +1,105 @@
+"""THE TABLE OF MODELS: one row for each, and nothing about models is listed anywhere else.
+
+The README's zoo, ``molzoo list``, the contract tests and the documentation derive from these rows. Rows name their class
+instead of importing it, so that reading the table costs no import of torch.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
+
+from molzoo.quantities import nearest
+
+if TYPE_CHECKING:
+    from molzoo.models.interface import AtomisticModel
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the zoo says of one model; each statement is asserted by the contract tests.
+
+    Args:
+        name: class name and the word in YAML (any case).
+        module: file under ``molzoo/models``.
+        symmetry: group under which the outputs behave as declared.
+        paper: authors, year and link.
+        config: reference settings, under ``configs/model``.
+        gives: irreps it can output for each atom.
+        accepts: inputs beyond structure that change its answer.
+        smoothness: of the energy as a neighbour crosses the cutoff, with the paper's envelope.
+        isolated_atom: its energy is ``exact`` (the reference) or ``learned``.
+        site: what an output row belongs to.
+    """
+
+    name: str
+    module: str
+    symmetry: str
+    paper: str
+    config: str
+    gives: tuple[str, ...]
+    accepts: tuple[str, ...] = ()
+    smoothness: Literal["C1", "C2"] = "C1"
+    isolated_atom: Literal["exact", "learned"] = "learned"
+    site: Literal["atom", "edge"] = "atom"
+
+    def load(self) -> "type[AtomisticModel]":
+        """The class itself."""
+        return getattr(import_module(f"molzoo.models.{self.module}"), self.name)
+
+
+_ROWS = (
+    Row(
+        name="SchNet",
+        module="schnet",
+        symmetry="E(3)-invariant",
+        paper="Schütt et al. 2018, https://arxiv.org/abs/1706.08566",
+        config="schnet",
+        gives=("0e",),
+    ),
+    Row(
+        name="PaiNN",
+        module="painn",
+        symmetry="O(3)",
+        paper="Schütt, Unke, Gastegger 2021, https://arxiv.org/abs/2102.03150",
+        config="painn",
+        gives=("0e", "1o"),
+    ),
+)
+
+TABLE: dict[str, Row] = {row.name: row for row in _ROWS}
+
+
+def row(name: str) -> Row:
+    """The row called ``name``, in any case.
+
+    Raises:
+        ValueError: there is none; the message names the nearest.
+    """
+    found = {key.lower(): value for key, value in TABLE.items()}.get(name.lower())
+    if found is None:
+        raise ValueError(f"there is no model {name!r} in the zoo{nearest(name, list(TABLE))}")
+    return found
+
+
+def list_models() -> list[str]:
+    """Names of all models, as ``create_model`` takes them.
+
+    >>> list_models()
+    ['SchNet', 'PaiNN']
+    """
+    return list(TABLE)
+
+
+def create_model(name: str, **arguments: Any) -> "AtomisticModel":
+    """The model called ``name`` with ``arguments`` for its constructor.
+
+    >>> create_model("schnet", channels=32).cutoff
+    5.0
+    """
+    return row(name).load()(**arguments)
+
+
+def __getattr__(name: str) -> Any:
+    if name in TABLE:
+        return TABLE[name].load()
+    raise AttributeError(f"module 'molzoo.models' has no attribute {name!r}")

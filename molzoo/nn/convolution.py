@@ -1,0 +1,142 @@
+"""One convolution behind most of the zoo: a sum over neighbours along declared paths.
+
+    out_i[q] = Σ_{j∈N(i)} Σ_{p→q}  w_ij[p] · C_p( x_j[in(p)] , Y(u_ij) )
+
+Each path p couples an input block with the harmonics of degree l into an output block; C_p is a table of coefficients. SchNet is
+the single path 0⊗0→0; PaiNN has three. The harmonic of degree 0 is 1 and is not read. Here stands the reference, as PyG messages; faster kernels change only the inside.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch_geometric.nn import MessagePassing
+
+from molzoo.nn.scatter import sum_rows
+from molzoo.o3 import Irreps
+from molzoo.shapes import Float, Int, Tensor
+
+
+class Edges(NamedTuple):
+    """Where messages run: from ``src`` to ``dst`` (sorted), each reading row ``w_row`` of the weights.
+
+    Source and destination nodes need not be the same set, and nothing is assumed about reverse edges.
+    """
+
+    src: Int[Tensor, " E"]
+    dst: Int[Tensor, " E"]
+    n_dst: int
+    w_row: Int[Tensor, " E"]
+
+
+class Path(NamedTuple):
+    """Input block ⊗ harmonics of degree ``l`` → output block; blocks are counted in their irreps."""
+
+    block_in: int
+    l: int  # noqa: E741
+    block_out: int
+
+
+class Convolution(MessagePassing):
+    """The sum above. Blocks are channel-last: a block of degree l is (rows, 2l + 1, C), kept flat.
+
+    Args:
+        irreps_in: blocks of x_j, each of C copies.
+        paths: the couplings, in the order of their weights.
+        irreps_out: blocks of the result, each of C copies.
+
+    >>> schnet = Convolution("16x0e", [Path(0, 0, 0)], "16x0e")
+    >>> edges = Edges(torch.tensor([1]), torch.tensor([0]), 2, torch.tensor([0]))
+    >>> schnet(torch.ones(2, 16), torch.ones(1, 1), torch.full((1, 16), 3.0), edges)[:, 0]
+    tensor([3., 0.])
+    """
+
+    def __init__(self, irreps_in: str | Irreps, paths: Sequence[Path | tuple[int, int, int]], irreps_out: str | Irreps) -> None:
+        super().__init__(aggr="sum", node_dim=0)
+        self.irreps_in, self.irreps_out = Irreps(irreps_in), Irreps(irreps_out)
+        self.paths = [Path(*path) for path in paths]
+        channels = {term.mul for term in (*self.irreps_in, *self.irreps_out)}
+        if len(channels) != 1:
+            raise ValueError(f"all blocks need the same number of channels: {self.irreps_in} → {self.irreps_out}")
+        self.channels = channels.pop()
+        self.tables = nn.ModuleList(_Table(*self._degrees(path)) for path in self.paths)
+
+    def _degrees(self, path: Path) -> tuple[int, int, int]:
+        return self.irreps_in[path.block_in].ir.l, path.l, self.irreps_out[path.block_out].ir.l
+
+    def forward(
+        self,
+        x: Float[Tensor, "n_src dim_in"],
+        Y: Float[Tensor, "E harmonics"],
+        w: Float[Tensor, "R weights"],
+        edges: Edges,
+    ) -> Float[Tensor, "n_dst dim_out"]:
+        """Sum of the messages that arrive at each destination."""
+        size = (x.shape[0], edges.n_dst)
+        return self.propagate(torch.stack((edges.src, edges.dst)), x=(x, None), Y=Y, w=w, w_row=edges.w_row, size=size)
+
+    def message(
+        self,
+        x_j: Float[Tensor, "E dim_in"],
+        Y: Float[Tensor, "E harmonics"],
+        w: Float[Tensor, "R weights"],
+        w_row: Int[Tensor, " E"],
+    ) -> Float[Tensor, "E dim_out"]:
+        """Σ_p w[p] · C_p(x_j, Y) of each edge."""
+        # Split, never sliced: the derivative of a slice fills the whole tensor with zeros, that of a split is one ``cat``.
+        C, E = self.channels, len(x_j)
+        w_p = w.index_select(0, w_row).split(C, 1)
+        x = [block.view(E, -1, C) for block in x_j.split([term.dim for term in self.irreps_in], 1)]
+        Y_l = Y.split([2 * l + 1 for l in range(math.isqrt(Y.shape[1]))], 1)
+        out: list[Tensor | None] = [None] * len(self.irreps_out)
+        for path, table, weight in zip(self.paths, self.tables, w_p, strict=True):
+            term = table(x[path.block_in], Y_l[path.l], weight[:, None])
+            so_far = out[path.block_out]
+            out[path.block_out] = term if so_far is None else so_far + term
+        blocks = [
+            x_j.new_zeros(E, term.dim) if block is None else block.flatten(1)
+            for block, term in zip(out, self.irreps_out, strict=True)
+        ]
+        return torch.cat(blocks, dim=1) if len(blocks) > 1 else blocks[0]
+
+    def aggregate(self, inputs: Tensor, index: Tensor, dim_size: int) -> Tensor:
+        """Sum over the edges of each receiver."""
+        return sum_rows(inputs, index, dim_size)
+
+
+class _Table(nn.Module):
+    """C_p for degrees (l_in, l, l_out) up to 1, normalised as √(2l_out+1) times the Wigner 3j symbol of e3nn."""
+
+    coefficients: Tensor
+
+    def __init__(self, l_in: int, l: int, l_out: int) -> None:  # noqa: E741
+        super().__init__()
+        self.degrees = (l_in, l, l_out)
+        self.register_buffer("coefficients", _coefficients(l_in, l, l_out), persistent=False)
+
+    def forward(self, x: Float[Tensor, "E m C"], Y: Float[Tensor, "E n"], w: Float[Tensor, "E 1 C"]) -> Float[Tensor, "E k C"]:
+        """w · C(x, Y) of each edge."""
+        l_in, l, _ = self.degrees
+        if l == 0:  # C is the identity, and Y is 1
+            return w * x
+        if l_in == 0:  # likewise
+            return (w * x) * Y[:, :, None]
+        return w * torch.einsum("mnk,emc,en->ekc", self.coefficients, x, Y)
+
+
+def _coefficients(l_in: int, l: int, l_out: int) -> Tensor:  # noqa: E741
+    """The table for one path, shape (2 l_in + 1, 2 l + 1, 2 l_out + 1)."""
+    eye = torch.eye(3)
+    epsilon = torch.linalg.cross(eye[:, None].expand(3, 3, 3), eye[None].expand(3, 3, 3))
+    tables = {
+        (0, 0, 0): torch.ones(1, 1, 1),
+        (0, 1, 1): eye[None],
+        (1, 0, 1): eye[:, None],
+        (1, 1, 0): eye[:, :, None] / 3**0.5,
+        (1, 1, 1): epsilon / 2**0.5,
+    }
+    if (l_in, l, l_out) not in tables:
+        raise ValueError(f"no coefficients for the path {l_in} ⊗ {l} → {l_out}; degrees up to 1 that form a triangle are there")
+    return tables[l_in, l, l_out]

@@ -1,0 +1,38 @@
+"""Dense layers and their activations."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from molzoo.shapes import Float, Tensor
+
+
+class ShiftedSoftplus(nn.Module):
+    """ln(½ eˣ + ½): a smooth ReLU that is zero at zero (SchNet, section 3)."""
+
+    def forward(self, x: Float[Tensor, "*rows C"]) -> Float[Tensor, "*rows C"]:
+        """The activation, elementwise."""
+        return F.softplus(x) - math.log(2.0)
+
+
+def dense(n_in: int, n_out: int, bias: bool = True) -> nn.Linear:
+    """A linear layer with Glorot-uniform weights and zero bias, as SchNet and PaiNN start from."""
+    layer = nn.Linear(n_in, n_out, bias=bias)
+    torch.nn.init.xavier_uniform_(layer.weight)
+    if bias:
+        torch.nn.init.zeros_(layer.bias)
+    return layer
+
+
+def mlp(*widths: int, activation: nn.Module) -> nn.Sequential:
+    """Dense layers of these widths with ``activation`` between them, none after the last.
+
+    >>> mlp(8, 16, 1, activation=nn.SiLU())(torch.zeros(3, 8)).shape
+    torch.Size([3, 1])
+    """
+    layers: list[nn.Module] = []
+    for n_in, n_out in zip(widths, widths[1:], strict=False):
+        layers += [dense(n_in, n_out), activation]
+    return nn.Sequential(*layers[:-1])

@@ -1,0 +1,53 @@
+"""Readouts: features of an atom → the numbers that properties ask for, as ``hidden`` and then one ``linear``."""
+
+import torch
+from torch import nn
+
+from molzoo.nn.mlp import dense
+from molzoo.o3 import Irreps
+from molzoo.shapes import Float, Tensor
+
+
+class Linear(nn.Module):
+    """A linear map that respects rotations: one matrix for scalars (with a bias), one for vectors, none between them.
+
+    Args:
+        channels: copies of 0e, and of 1o, that come in.
+        irreps_out: what goes out, made of 0e and 1o.
+    """
+
+    def __init__(self, channels: int, irreps_out: Irreps) -> None:
+        super().__init__()
+        self.irreps_out = irreps_out
+        n_scalars, n_vectors = irreps_out.count("0e"), irreps_out.count("1o")
+        self.scalars = dense(channels, n_scalars) if n_scalars else None
+        self.vectors = dense(channels, n_vectors, bias=False) if n_vectors else None
+
+    def forward(self, s: Float[Tensor, "N C"], v: Float[Tensor, "N 3 C"] | None = None) -> Float[Tensor, "N out"]:
+        """The outputs, flat, in the order of ``irreps_out``."""
+        s_out = iter([] if self.scalars is None else self.scalars(s).split([t.mul for t in self.irreps_out if t.ir.l == 0], 1))
+        v_out = iter(
+            []
+            if self.vectors is None
+            else self.vectors(v).mT.split([t.mul for t in self.irreps_out if t.ir.l == 1], 1)  # (N, mul, 3): mul_ir order
+        )
+        return torch.cat([next(s_out) if t.ir.l == 0 else next(v_out).flatten(1) for t in self.irreps_out], dim=1)
+
+
+class ScalarReadout(nn.Module):
+    """σ(W₁ s + b₁) of half the width, then a linear layer (SchNet, figure 2).
+
+    Args:
+        channels: width C of the features.
+        irreps_out: scalars to give.
+        activation: σ.
+    """
+
+    def __init__(self, channels: int, irreps_out: Irreps, activation: nn.Module) -> None:
+        super().__init__()
+        self.hidden = nn.Sequential(dense(channels, channels // 2), activation)
+        self.linear = Linear(channels // 2, irreps_out)
+
+    def forward(self, features: Float[Tensor, "N C"]) -> Float[Tensor, "N out"]:
+        """Outputs of each atom."""
+        return self.linear(self.hidden(features))

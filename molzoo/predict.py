@@ -1,0 +1,140 @@
+"""``predict``: a file of structures in, a file of predictions out. Memory does not grow with the file."""
+
+import copy
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+import ase.io
+import numpy as np
+import torch
+from ase import Atoms
+from ase.io.extxyz import key_val_dict_to_str
+
+from molzoo.checkpoint import write_atomically
+from molzoo.data.batching import Batches
+from molzoo.data.frames import Frames
+from molzoo.predictor import Predictor
+from molzoo.quantities import nearest, quantity
+
+Found = dict[str, np.ndarray]
+_CHUNK_ATOMS = 20_000  # structures are read ahead up to so many atoms
+_AXES = {(): ("",), (3,): ("_x", "_y", "_z"), (3, 3): tuple(f"_{a}{b}" for a in "xyz" for b in "xyz")}
+
+
+def predict(
+    predictor: Predictor,
+    source: str | Path,
+    out: str | Path,
+    names: Sequence[str] | None = None,
+    batch_size: int = 256,
+    max_edges: int = 50_000,
+) -> int:
+    """Predict for each structure in the file ``source`` and write ``out``; the number of structures.
+
+    ``.extxyz`` and ``.xyz`` hold positions, cell, ``info`` and predictions, and ASE reads the latter back as results;
+    ``.csv`` has one line for each structure with quantities of whole structures. Both in eV, Å, e. ``out`` appears when complete.
+
+    Args:
+        predictor: computes where its parameters are.
+        source: any format that ASE reads.
+        out: ends in .extxyz, .xyz or .csv.
+        names: quantities; by default those the predictor was made for, as far as the format holds them.
+        batch_size: structures in a batch, at most.
+        max_edges: directed edges in a batch, which bound memory; a larger structure is a batch of its own.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a file or a structure (which is named) cannot be used.
+    """
+    source, out = Path(source), Path(out)
+    if out.suffix not in _WRITERS:
+        raise ValueError(f"predictions cannot be written to {str(out)!r}; end its name in {', '.join(_WRITERS)}")
+    if not source.is_file():
+        raise FileNotFoundError(f"there is no file {str(source)!r}; give a file of structures that ASE reads")
+    if out.exists() and out.samefile(source):
+        raise ValueError(f"{str(out)!r} is what is read; give the predictions another name")
+    names = _names(predictor, names, out.suffix)
+    predictor = copy.deepcopy(predictor).eval().requires_grad_(False)  # gradients of parameters would only cost time
+    counter = _Counter()
+
+    def stream(file: IO[bytes]) -> None:
+        write = _WRITERS[out.suffix](file, names)
+        for atoms, frames in _chunks(source, batch_size):
+            for rows in _batches(frames, predictor.model.cutoff, batch_size, max_edges):
+                found = _predict(predictor, frames, rows, names, f"{source}, structure", counter.n - rows[0])
+                write(counter.n, [atoms[row] for row in rows], found)
+                counter.add(len(rows))
+        if not counter.n:
+            raise ValueError(f"{str(source)!r} holds no structures; give a file that does")
+
+    try:
+        write_atomically(out, stream)
+    finally:
+        counter.close()
+    return counter.n
+
+
+def _names(predictor: Predictor, names: Sequence[str] | None, suffix: str) -> list[str]:
+    for name in names or ():
+        if quantity(name).name not in predictor.gives:
+            can = nearest(name, predictor.gives)
+            raise ValueError(f"this {predictor.model_name} does not predict {name!r}{can}")
+    if suffix != ".csv":
+        return list(names or predictor.names)
+    kept = [name for name in names or predictor.names if quantity(name).per == "graph"]
+    if not kept or (names and len(kept) < len(names)):
+        left = next(name for name in names or predictor.names if name not in kept)
+        raise ValueError(f"{left} has a value for each atom, which a .csv does not hold; write to a file that ends in .extxyz")
+    return kept
+
+
+def _chunks(source: Path, batch_size: int) -> Iterator[tuple[list[Atoms], Frames]]:
+    """Structures a handful at a time, as ASE reads them and packed."""
+    chunk: list[Atoms] = []
+    n = n_atoms = 0
+    for atoms in _read(source):
+        where = f"{source}, structure {n} (counted from 0)"
+        if not len(atoms):
+            raise ValueError(f"{where} has no atoms; take it out")
+        if not np.isfinite(atoms.positions).all():
+            bad = int(np.flatnonzero(~np.isfinite(atoms.positions).all(1))[0])
+            raise ValueError(f"{where}: the position of atom {bad} is not a finite number; correct it or take the structure out")
+        chunk.append(atoms)
+        n, n_atoms = n + 1, n_atoms + len(atoms)
+        if len(chunk) == batch_size or n_atoms >= _CHUNK_ATOMS:
+            yield chunk, _packed(chunk)
+            chunk, n_atoms = [], 0
+    if chunk:
+        yield chunk, _packed(chunk)
+
+
+def _read(source: Path) -> Iterator[Atoms]:
+    """The structures in ``source``, one by one, whatever goes wrong as one sentence."""
+    n = 0
+    try:
+        for atoms in ase.io.iread(source, index=":", do_not_split_by_at_sign=True):
+            yield atoms
+            n += 1
+    except ase.io.formats.UnknownFileTypeError as error:
+        raise ValueError(f"{str(source)!r} is in no format that ASE knows ({error}); convert it, for example to .extxyz") from error
+    except GeneratorExit:
+        raise
+    except Exception as error:
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{source}, structure {n} (counted from 0) cannot be read: {said}") from error
+
+
+def _packed(chunk: list[Atoms]) -> Frames:
+    spins = [atoms.info.get("spin") for atoms in chunk]
+    return Frames(
+        torch.from_numpy(np.concatenate([atoms.numbers for atoms in chunk])),
+        torch.from_numpy(np.concatenate([atoms.positions for atoms in chunk])),
+        np.cumsum([0, *map(len, chunk)]),
+        cell=torch.from_numpy(np.stack([atoms.cell.array for atoms in chunk])),
+        pbc=torch.from_numpy(np.stack([atoms.pbc for atoms in chunk])),
+        charge=torch.tensor([float(atoms.info.get("charge", 0.0)) for atoms in chunk], dtype=torch.float64),
+        spin=None if None in spins else torch.tensor(spins, dtype=torch.float64),
+    )

@@ -1,0 +1,111 @@
+"""The Lightning task: one step of training, one of validation, and what a resumed run must find again."""
+
+from fnmatch import fnmatch
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.callbacks import Timer
+
+from molzoo.graph import AtomGraph
+from molzoo.loss import Loss, Metrics
+from molzoo.predictor import Predictor
+from molzoo.shapes import Tensor
+from molzoo.train.schedule import Schedule
+from molzoo.train.settings import Settings
+
+
+class Task(LightningModule):
+    """Trains a :class:`~molzoo.predictor.Predictor`; ``val/loss`` is what best, plateau and early stopping go by.
+
+    Args:
+        predictor: what to train.
+        settings: how.
+    """
+
+    def __init__(self, predictor: Predictor, settings: Settings) -> None:
+        super().__init__()
+        self.predictor, self.settings = predictor, settings
+        self.loss = Loss(settings.loss)
+        self.schedule = Schedule(
+            settings.schedule,
+            settings.lr,
+            settings.warmup_steps,
+            settings.lr_final,
+            settings.lr_decay,
+            settings.lr_patience,
+        )
+        self.val_metrics: dict[str, dict[str, Any]] = {}
+        for name, parameter in predictor.named_parameters():
+            if any(fnmatch(name, pattern) for pattern in settings.freeze):
+                parameter.requires_grad_(False)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW over whatever is not frozen; the learning rate is set before each step."""
+        free = [p for p in self.parameters() if p.requires_grad]
+        return torch.optim.AdamW(free, lr=self.settings.lr, weight_decay=self.settings.weight_decay, fused=True)
+
+    @property
+    def progress(self) -> float:
+        """How much of the training is done, 0 … 1: in steps or in time, whichever is further."""
+        trainer = self.trainer
+        steps = trainer.estimated_stepping_batches
+        done = self.global_step / steps if 0 < steps < float("inf") else 0.0
+        for timer in (c for c in trainer.callbacks if isinstance(c, Timer)):
+            used, left = timer.time_elapsed(), timer.time_remaining()
+            if left is not None:
+                share = used / max(used + left, 1e-9)
+                # All processes must use the same learning rate, and their clocks differ.
+                done = max(done, trainer.strategy.broadcast(share) if trainer.world_size > 1 else share)
+        return min(done, 1.0)
+
+    def on_train_batch_start(self, batch: AtomGraph, batch_idx: int) -> None:
+        """Set the learning rate of this step."""
+        self._progress = self.progress
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = self.schedule.at(self.global_step, self._progress)
+
+    def training_step(self, graph: AtomGraph, batch_idx: int) -> Tensor:
+        """The loss of a batch."""
+        loss, parts = self.loss(self.predictor(graph), graph, self._progress)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss became {loss.item()} at epoch {self.current_epoch}, batch {batch_idx}; lower task.lr or look at the "
+                f"labels of that batch; the best model so far is kept"
+            )
+        if self.global_step % self.trainer.log_every_n_steps == 0:
+            logs = {"train/loss": loss, "lr": self.trainer.optimizers[0].param_groups[0]["lr"]}
+            self.log_dict(logs | {f"train/{name}": part for name, part in parts.items()}, batch_size=graph.n_graphs)
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin new sums."""
+        self._metrics = Metrics(list(self.loss.terms))
+        self._sums = torch.zeros(2, dtype=torch.float64)
+
+    def validation_step(self, graph: AtomGraph, batch_idx: int) -> None:
+        """Add a batch to the sums."""
+        predictions = self.predictor(graph)
+        loss, _ = self.loss(predictions, graph, progress=1.0)
+        self._metrics.update(predictions, graph)
+        self._sums += torch.tensor([loss.item() * graph.n_graphs, graph.n_graphs], dtype=torch.float64)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the metrics with their units, and let the schedule know."""
+        self.val_metrics = self._metrics.reduce().compute()
+        if self.trainer.world_size > 1:
+            torch.distributed.all_reduce(self._sums)
+        loss = float(self._sums[0] / self._sums[1].clamp(min=1))
+        named = {f"val/{name}_mae [{row['unit']}]": row["mae"] for name, row in self.val_metrics.items()}
+        self.log_dict({"val/loss": loss, **named}, prog_bar=False)
+        if not self.trainer.sanity_checking:
+            self.schedule.validated(loss)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the schedule and the random number generator."""
+        checkpoint["molzoo"] = {"schedule": self.schedule.state_dict(), "rng": torch.get_rng_state()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.schedule.load_state_dict(checkpoint["molzoo"]["schedule"])
+        torch.set_rng_state(checkpoint["molzoo"]["rng"].cpu())

@@ -1,0 +1,57 @@
+"""Weights for comparing two implementations of one model, drawn anew on each side, never stored.
+
+A fixture holds the reference's parameters, `[[name, shape], …]` in order. From that list alone the
+other side draws the same numbers and copies them under its own names.
+"""
+
+import json
+
+import numpy as np
+import torch
+
+
+def draw(parameters, seed=0):
+    """Draw {name: float64 array} for [(name, shape), …].
+
+    A value depends on the seed, the place in the list, the shape and the kind: embeddings are
+    normal; weights normal/√fan_in, so that features keep their size from layer to layer; biases
+    0.1·normal and not zero, so that a forgotten bias shows.
+    """
+    weights = {}
+    for index, (name, shape) in enumerate(parameters):
+        if len(shape) == 1:
+            scale = 0.1
+        elif "embedding" in name:
+            scale = 1.0
+        else:
+            scale = shape[1] ** -0.5
+        weights[name] = scale * np.random.default_rng([seed, index]).standard_normal(shape)
+    return weights
+
+
+def shapes(module):
+    """List (name, shape) in the order of `named_parameters`."""
+    return [(name, tuple(parameter.shape)) for name, parameter in module.named_parameters()]
+
+
+@torch.no_grad()
+def fill(module, seed=0):
+    """Fill every parameter of the module in place with what `draw` gives for its list of shapes."""
+    weights = draw(shapes(module), seed)
+    for name, parameter in module.named_parameters():
+        parameter.copy_(torch.from_numpy(weights[name]))
+
+
+def description(module, seed=0):
+    """Say in arrays what a fixture must hold of a filled module.
+
+    numpy does not promise the same random stream for ever: `weight_sums`, the sum of |w| of each
+    parameter, tells a changed stream from a changed model.
+    """
+    parameters = [p.detach() for p in module.parameters()]
+    return {
+        "parameters": json.dumps(shapes(module)),
+        "n_parameters": sum(p.numel() for p in parameters),
+        "seed": seed,
+        "weight_sums": np.array([p.abs().sum().item() for p in parameters]),
+    }

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Everything that must hold: style, import floors, all tests and the examples in docstrings and README.
+# Arguments go to pytest, e.g. scripts/test.sh tests/nn -k cutoff
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+step="starting"
+trap 'code=$?; [ $code -eq 0 ] || echo "tests: $step did not pass (see above)." >&2' EXIT
+
+step="setting up the environment"
+scripts/setup.sh test
+export PATH=$PWD/.venv/bin:$PATH
+
+step="ruff (style)"
+ruff check .
+step="lint-imports (import floors)"
+lint-imports
+step="pytest"
+python -m pytest "$@"
+echo "tests: all passed"
