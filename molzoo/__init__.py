@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from molzoo.calculator import MolzooCalculator as MolzooCalculator
     from molzoo.checkpoint import load as load
-    from molzoo.graph import AtomGraph as AtomGraph, RadiusGraph as RadiusGraph, radius_graph as radius_graph
-    from molzoo.models import create_model as create_model, list_models as list_models
+    from molzoo.graph import AtomGraph as AtomGraph
+    from molzoo.graph import RadiusGraph as RadiusGraph
+    from molzoo.graph import radius_graph as radius_graph
+    from molzoo.models import create_model as create_model
+    from molzoo.models import list_models as list_models
     from molzoo.predictor import Predictor as Predictor
     from molzoo.train import fit as fit
 

@@ -12,7 +12,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 from torch_geometric.data import Batch
 
-from molzoo.checkpoint import load
+from molzoo.checkpoint import check_device, load
 from molzoo.graph import AtomGraph, connect
 from molzoo.graph.from_ase import from_ase
 from molzoo.predictor import Predictor
@@ -89,11 +89,14 @@ class MolzooCalculator(Calculator):
             found = [predictor(graph, names) for predictor, graph in zip(self.predictors, graphs, strict=True)]
         for name in names:
             values = np.stack([_as_ase(name, member[name]) for member in found])
-            self.results[name] = _number_or_array(values.mean(0))
+            self._set(name, values.mean(0))
             if f"{name}_std" in self.implemented_properties:
-                self.results[f"{name}_std"] = _number_or_array(values.std(0, ddof=1))
+                self._set(f"{name}_std", values.std(0, ddof=1))
         if "energy" in names:
             self.results["free_energy"] = self.results["energy"]
+
+    def _set(self, name: str, value: np.ndarray | np.float64) -> None:
+        self.results[name] = value if np.ndim(value) else float(value)
 
     def _graphs(self, atoms: Atoms) -> list[AtomGraph]:
         """The graph for each member; those of equal cutoff share it."""
@@ -134,10 +137,7 @@ def _ready(model: Model, device: str, dtype: str) -> Predictor:
     dtypes = {"float64": torch.float64, "float32": torch.float32}
     if dtype not in dtypes:
         raise ValueError(f"dtype {dtype!r} is not a precision{nearest(str(dtype), list(dtypes))}")
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"there is no device {device!r} here ({str(error).splitlines()[0]}); type device='cpu'") from error
+    check_device(device)
     predictor = copy.deepcopy(model) if isinstance(model, Predictor) else load(model)
     return predictor.to(device=device, dtype=dtypes[dtype]).eval().requires_grad_(False)
 
@@ -156,9 +156,5 @@ def _charge_and_spin(atoms: Atoms) -> tuple[Any, Any]:
 
 def _as_ase(name: str, value: Tensor) -> np.ndarray:
     array = value.double().cpu().numpy()
-    array = array[0] if quantity(name).per == "graph" else array
+    array = array.squeeze(0) if quantity(name).per == "graph" else array
     return full_3x3_to_voigt_6_stress(array) if name == "stress" else array
-
-
-def _number_or_array(value: np.ndarray) -> float | np.ndarray:
-    return value if value.ndim else float(value)

@@ -11,6 +11,7 @@ import torch
 
 from molzoo import __version__
 from molzoo.data.facts import DataFacts
+from molzoo.models import TABLE
 from molzoo.predictor import Predictor
 
 FORMAT = 1
@@ -28,7 +29,13 @@ def save(predictor: Predictor, path: str | Path, config: dict[str, Any] | None =
         predictor: with a model of the zoo.
         path: usually ``model.pt``.
         config: the run's resolved configuration, kept for the reader.
+
+    Raises:
+        ValueError: the model is not of the zoo, so that nobody could load the file.
     """
+    name = predictor.model_name
+    if name not in TABLE or TABLE[name].load() is not type(predictor.model):
+        raise ValueError(f"{name} is not a model of the zoo; give it a row in molzoo.models, or save its state_dict yourself")
     card = {
         "format": FORMAT,
         "molzoo": __version__,
@@ -55,8 +62,9 @@ def load(path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtyp
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is damaged or not a molzoo model.
+        ValueError: the file is damaged or not a molzoo model, or there is no such device.
     """
+    check_device(device)
     card, tensors = read(path)
     predictor = Predictor(card["model"], card["names"], card["arguments"], DataFacts.from_dict(card["facts"]))
     predictor.to(getattr(torch, card["dtype"]))
@@ -73,10 +81,22 @@ def read(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         card = json.loads(stored["card"])
         tensors = stored["tensors"]
     except Exception as error:
-        raise ValueError(f"{str(path)!r} is not a molzoo model or is damaged ({type(error).__name__}); give a model.pt") from error
+        raise ValueError(
+            f"{str(path)!r} is not a molzoo model or is damaged ({type(error).__name__}); give a model.pt"
+        ) from error
     if card["format"] > FORMAT:
-        raise ValueError(f"{str(path)!r} was written by molzoo {card['molzoo']}; install that version or a newer one to read it")
+        raise ValueError(
+            f"{str(path)!r} was written by molzoo {card['molzoo']}; install that version or a newer one to read it"
+        )
     return card, tensors
+
+
+def check_device(device: str | torch.device) -> None:
+    """Refuse a device that is not there, in a sentence."""
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"there is no device {str(device)!r} here ({str(error).splitlines()[0]}); type cpu") from error
 
 
 def write_atomically(path: str | Path, write: Callable[[Any], None]) -> None:

@@ -63,7 +63,8 @@ class Loss:
     def _part(name: str, term: Term, prediction: Tensor, graph: AtomGraph) -> Tensor:
         error, known = residual(name, prediction, graph)
         if term.per_atom and quantity(name).extensive:
-            n_atoms = torch.bincount(graph.batch, minlength=graph.n_graphs)
+            batch = graph.z.new_zeros(len(graph.z)) if graph.get("batch") is None else graph.batch
+            n_atoms = torch.bincount(batch, minlength=graph.n_graphs).clamp(min=1)
             error = error / n_atoms.view(-1, *[1] * (error.ndim - 1))
         zero = torch.zeros_like(error)
         if term.kind == "mse":
@@ -118,8 +119,8 @@ class Metrics:
         found = {}
         for name, (absolute, square, n) in self.sums.items():
             unit = quantity(name).shown[0]
-            n = max(float(n), 1.0)
-            mae, rmse = float(absolute) / n / factor(unit), (float(square) / n) ** 0.5 / factor(unit)
+            # Without a label 0/0 = NaN, never a perfect 0.
+            mae, rmse = float(absolute / n) / factor(unit), float(square / n) ** 0.5 / factor(unit)
             found[name] = {"mae": mae, "rmse": rmse, "unit": unit, "n": int(n)}
         return found
 
@@ -128,9 +129,7 @@ def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
     """The metrics as lines of text, each number with its unit, and beside it in the field's other units."""
     lines = [f"{'quantity':<12}{'MAE':>12}{'RMSE':>12}  unit"]
     for name, row in metrics.items():
-        others = [
-            f"{row['mae'] * factor(row['unit']) / factor(unit):.4g} {unit}" for unit in quantity(name).shown[1:]
-        ]
+        others = [f"{row['mae'] * factor(row['unit']) / factor(unit):.4g} {unit}" for unit in quantity(name).shown[1:]]
         beside = f"   (MAE {', '.join(others)})" if others else ""
         lines.append(f"{name:<12}{row['mae']:>12.4g}{row['rmse']:>12.4g}  {row['unit']}{beside}")
     return "\n".join(lines)

@@ -11,17 +11,16 @@ import ase.io
 import numpy as np
 import torch
 from ase import Atoms
-from ase.io.extxyz import key_val_dict_to_str
 
 from molzoo.checkpoint import write_atomically
 from molzoo.data.batching import Batches
 from molzoo.data.frames import Frames
 from molzoo.predictor import Predictor
 from molzoo.quantities import nearest, quantity
+from molzoo.writers import WRITERS, Found
 
-Found = dict[str, np.ndarray]
-_CHUNK_ATOMS = 20_000  # structures are read ahead up to so many atoms
-_AXES = {(): ("",), (3,): ("_x", "_y", "_z"), (3, 3): tuple(f"_{a}{b}" for a in "xyz" for b in "xyz")}
+_CHUNK_ATOMS = 10_000  # structures are read ahead up to so many atoms
+_EDGES_ON_CPU, _EDGES_ELSEWHERE = 4_000, 200_000
 
 
 def predict(
@@ -29,29 +28,29 @@ def predict(
     source: str | Path,
     out: str | Path,
     names: Sequence[str] | None = None,
-    batch_size: int = 256,
-    max_edges: int = 50_000,
+    max_edges: int | None = None,
 ) -> int:
     """Predict for each structure in the file ``source`` and write ``out``; the number of structures.
 
     ``.extxyz`` and ``.xyz`` hold positions, cell, ``info`` and predictions, and ASE reads the latter back as results;
-    ``.csv`` has one line for each structure with quantities of whole structures. Both in eV, Å, e. ``out`` appears when complete.
+    ``.csv`` has one line for each structure with quantities of whole structures. All in eV, Å, e. ``out`` appears when
+    it is complete.
 
     Args:
         predictor: computes where its parameters are.
         source: any format that ASE reads.
         out: ends in .extxyz, .xyz or .csv.
         names: quantities; by default those the predictor was made for, as far as the format holds them.
-        batch_size: structures in a batch, at most.
-        max_edges: directed edges in a batch, which bound memory; a larger structure is a batch of its own.
+        max_edges: directed edges in a batch, which bound memory; a larger structure is a batch of its own. By default few
+            on a CPU, where what fits its cache goes fastest, and many elsewhere.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: a file or a structure (which is named) cannot be used.
     """
     source, out = Path(source), Path(out)
-    if out.suffix not in _WRITERS:
-        raise ValueError(f"predictions cannot be written to {str(out)!r}; end its name in {', '.join(_WRITERS)}")
+    if out.suffix not in WRITERS:
+        raise ValueError(f"predictions cannot be written to {str(out)!r}; end its name in {', '.join(WRITERS)}")
     if not source.is_file():
         raise FileNotFoundError(f"there is no file {str(source)!r}; give a file of structures that ASE reads")
     if out.exists() and out.samefile(source):
@@ -61,12 +60,15 @@ def predict(
     counter = _Counter()
 
     def stream(file: IO[bytes]) -> None:
-        write = _WRITERS[out.suffix](file, names)
-        for atoms, frames in _chunks(source, batch_size):
-            for rows in _batches(frames, predictor.model.cutoff, batch_size, max_edges):
-                found = _predict(predictor, frames, rows, names, f"{source}, structure", counter.n - rows[0])
-                write(counter.n, [atoms[row] for row in rows], found)
-                counter.add(len(rows))
+        write = WRITERS[out.suffix](file, names)
+        for first, atoms, frames in _chunks(source):
+            try:
+                for rows, found in _predicted(predictor, frames, names, max_edges):
+                    write(first + rows[0], [atoms[row] for row in rows], found)
+                    counter.add(len(rows))
+            except ValueError:
+                _blame(lambda one: next(_predicted(predictor, one, names, max_edges)), frames, source, first)
+                raise
         if not counter.n:
             raise ValueError(f"{str(source)!r} holds no structures; give a file that does")
 
@@ -91,24 +93,24 @@ def _names(predictor: Predictor, names: Sequence[str] | None, suffix: str) -> li
     return kept
 
 
-def _chunks(source: Path, batch_size: int) -> Iterator[tuple[list[Atoms], Frames]]:
-    """Structures a handful at a time, as ASE reads them and packed."""
+def _chunks(source: Path) -> Iterator[tuple[int, list[Atoms], Frames]]:
+    """Structures a handful at a time: number of the first, as ASE reads them, and packed."""
     chunk: list[Atoms] = []
-    n = n_atoms = 0
-    for atoms in _read(source):
+    n_atoms = 0
+    for n, atoms in enumerate(_read(source)):
         where = f"{source}, structure {n} (counted from 0)"
         if not len(atoms):
             raise ValueError(f"{where} has no atoms; take it out")
         if not np.isfinite(atoms.positions).all():
             bad = int(np.flatnonzero(~np.isfinite(atoms.positions).all(1))[0])
-            raise ValueError(f"{where}: the position of atom {bad} is not a finite number; correct it or take the structure out")
+            raise ValueError(f"{where}: the position of atom {bad} is not a finite number; correct it or leave it out")
         chunk.append(atoms)
-        n, n_atoms = n + 1, n_atoms + len(atoms)
-        if len(chunk) == batch_size or n_atoms >= _CHUNK_ATOMS:
-            yield chunk, _packed(chunk)
+        n_atoms += len(atoms)
+        if n_atoms >= _CHUNK_ATOMS:
+            yield n + 1 - len(chunk), chunk, _packed(chunk)
             chunk, n_atoms = [], 0
     if chunk:
-        yield chunk, _packed(chunk)
+        yield n + 1 - len(chunk), chunk, _packed(chunk)
 
 
 def _read(source: Path) -> Iterator[Atoms]:
@@ -119,9 +121,7 @@ def _read(source: Path) -> Iterator[Atoms]:
             yield atoms
             n += 1
     except ase.io.formats.UnknownFileTypeError as error:
-        raise ValueError(f"{str(source)!r} is in no format that ASE knows ({error}); convert it, for example to .extxyz") from error
-    except GeneratorExit:
-        raise
+        raise ValueError(f"{str(source)!r} is in no format that ASE knows ({error}); convert it to .extxyz") from error
     except Exception as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{source}, structure {n} (counted from 0) cannot be read: {said}") from error
@@ -135,6 +135,46 @@ def _packed(chunk: list[Atoms]) -> Frames:
         np.cumsum([0, *map(len, chunk)]),
         cell=torch.from_numpy(np.stack([atoms.cell.array for atoms in chunk])),
         pbc=torch.from_numpy(np.stack([atoms.pbc for atoms in chunk])),
-        charge=torch.tensor([float(atoms.info.get("charge", 0.0)) for atoms in chunk], dtype=torch.float64),
+        charge=torch.tensor([float(atoms.info.get("charge") or 0.0) for atoms in chunk], dtype=torch.float64),
         spin=None if None in spins else torch.tensor(spins, dtype=torch.float64),
     )
+
+
+def _predicted(
+    predictor: Predictor, frames: Frames, names: list[str], max_edges: int | None
+) -> Iterator[tuple[list[int], Found]]:
+    """Rows of ``frames`` and what is predicted for them, batch by batch."""
+    n_edges = frames.connect(predictor.model.cutoff).n_edges
+    device = next(predictor.parameters()).device
+    max_edges = max_edges or (_EDGES_ON_CPU if device.type == "cpu" else _EDGES_ELSEWHERE)
+    for rows in Batches(len(frames), len(frames), shuffle=False, n_edges=n_edges, max_edges=max_edges):
+        with torch.no_grad():
+            found = predictor(frames.batch(rows).to(device), names)
+        yield rows, {name: value.cpu().numpy() for name, value in found.items()}
+
+
+def _blame(act: Callable[[Frames], object], frames: Frames, source: Path, first: int) -> None:
+    """Raise what ``act`` says of the first structure that it refuses, with the structure's number."""
+    for row in range(len(frames)):
+        try:
+            act(frames.select([row]))
+        except ValueError as error:
+            raise ValueError(f"{source}, structure {first + row} (counted from 0): {error}") from error
+
+
+class _Counter:
+    """Counts structures, and shows how many and how fast where somebody is looking."""
+
+    def __init__(self) -> None:
+        self.n, self.started, self.shown = 0, time.monotonic(), 0.0
+
+    def add(self, n: int) -> None:
+        self.n += n
+        now = time.monotonic()
+        if now - self.shown > 0.5 and sys.stderr.isatty():
+            self.shown = now
+            print(f"\r{self.n} structures, {self.n / (now - self.started):.0f}/s ", end="", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self.shown:
+            print(file=sys.stderr)

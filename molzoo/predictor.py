@@ -1,6 +1,6 @@
 """Predictor: model + properties + what was learned of the data. It is trained, saved, loaded and called."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -79,9 +79,9 @@ class Predictor(nn.Module):
         differentiate = any(quantity(name).derivative for name in names)
         keep = torch.is_grad_enabled()
         by: list[Tensor] = []
-        if differentiate:
-            graph, by = strained(graph, stress="stress" in names)
         with torch.set_grad_enabled(keep or differentiate):
+            if differentiate:
+                graph, by = strained(graph, stress="stress" in names)
             found = self.evaluate(graph)
             if differentiate:
                 found |= derivatives(found["energy"], graph, by, self.training if create_graph is None else create_graph)
@@ -100,12 +100,16 @@ class Predictor(nn.Module):
         for name in names:
             if quantity(name).name not in self.gives:
                 raise ValueError(f"this {self.model_name} was not made for {name!r}; it predicts {', '.join(self.gives)}")
+        if torch.is_inference_mode_enabled() and any(quantity(name).derivative for name in names):
+            raise ValueError("forces and stress are derivatives, which torch.inference_mode() forbids; use torch.no_grad()")
         periodic = graph.pbc.any(dim=1)
         for name in names:
             wanted = quantity(name).periodic
             if wanted is not None and bool((periodic != wanted).any()):
                 kind = "periodic structures" if wanted else "structures without periodic boundaries"
                 raise ValueError(f"{name} is defined for {kind} only; set pbc accordingly or do not ask for {name}")
+        if "stress" in names and bool((torch.linalg.det(graph.cell.detach()) == 0).any()):
+            raise ValueError("stress needs a cell with a volume; give all three lattice vectors, also of a slab or a wire")
         if not self.training:
             self._check_learned(graph)
 
@@ -131,7 +135,7 @@ def _symbols(elements: Sequence[int]) -> str:
     return ", ".join(chemical_symbols[z] for z in elements)
 
 
-def _share_out(properties: Sequence[Property]) -> tuple[Irreps, list[list[int]]]:
+def _share_out(properties: Iterable[Property]) -> tuple[Irreps, list[list[int]]]:
     """irreps_out with equal irreps side by side, and the columns of it that each property reads."""
     wanted = [term for p in properties for term in p.reads]
     kinds = sorted({term.ir for term in wanted})

@@ -102,8 +102,8 @@ class Dipole(Property):
     """Charges, the dipole vector they make, and its length.
 
     q_i = out_i + (Q − Σ_k out_k)/N: charges that sum to the total charge Q. Then
-    μ = Σ_i q_i (r_i − r_c) + Σ_i μ_i with atomic dipoles μ_i where the model gives vectors, and r_c the centre of mass, on which
-    the dipole of an ion depends (M. Veit et al., J. Chem. Phys. 153, 024113, 2020).
+    μ = Σ_i q_i (r_i − r_c) + Σ_i μ_i with atomic dipoles μ_i where the model gives vectors, and r_c the centre of mass, on
+    which the dipole of an ion depends (M. Veit et al., J. Chem. Phys. 153, 024113, 2020).
 
     Args:
         vectors: read atomic dipoles too.

@@ -67,12 +67,13 @@ def factor(unit: str) -> float:
             size = _NAMES[name]
         else:
             raise ValueError(f"unit {unit!r}: {name!r} is not known; known units are {', '.join(_NAMES)}")
-        value *= size ** (int(power or 1) * (-1 if operator == "/" else 1))
+        value *= size ** (int(power) * (-1 if operator == "/" else 1))
     return value
 
 
 def _terms(unit: str) -> list[tuple[str, str, str]]:
-    parts = re.findall(r"([*/·]?)([^*/·^]+)(?:\^(-?\d+))?", unit.replace(" ", ""))
-    if not parts:
-        raise ValueError("a unit is a text such as 'eV', 'kcal/mol' or 'eV/A^3'; this one is empty")
-    return parts
+    text = unit.replace(" ", "")
+    terms = list(re.finditer(r"([*/·]?)([^*/·^]+)(?:\^(-?\d+))?", text))
+    if not terms or "".join(term[0] for term in terms) != text:  # what cannot be read was skipped
+        raise ValueError(f"a unit is a text such as 'eV', 'kcal/mol' or 'eV/A^3'; {unit!r} is not")
+    return [(term[1], term[2], term[3] or "1") for term in terms]

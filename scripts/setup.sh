@@ -32,7 +32,7 @@ find_python() {
 
 pip_install() {
     # Progress bars for people, silence for logs.
-    if [ -t 1 ]; then .venv/bin/python -m pip install "$@"; else .venv/bin/python -m pip install --quiet "$@"; fi
+    if [ -t 1 ]; then .venv/bin/python -m pip install "$@"; else .venv/bin/python -m pip install -qq "$@"; fi
 }
 
 stamp=.venv/.setup-${extra:-run}
@@ -61,4 +61,5 @@ echo "environment: molzoo${extra:+ and what its tests need}"
 pip_install -c constraints.txt --no-build-isolation -e ".${extra:+[$extra]}"
 
 echo "$state" >"$stamp"
+[ "$extra" != test ] || echo "$state" >.venv/.setup-run # the tests' environment is more than enough to run
 echo "environment: .venv is ready"

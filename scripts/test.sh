@@ -14,7 +14,7 @@ export PATH=$PWD/.venv/bin:$PATH
 step="ruff (style)"
 ruff check .
 step="lint-imports (import floors)"
-lint-imports
+lint-imports --no-cache
 step="pytest"
 python -m pytest "$@"
 echo "tests: all passed"

@@ -51,16 +51,19 @@ def read(name: str, beside: Path | None = None, depth: int = 0) -> Config:
     if depth > 8:
         raise ValueError(f"{path}: configurations include each other in a circle")
     try:
-        own = yaml.load(path.read_text(), _Loader)  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        own = _load(path.read_text())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not valid YAML: {error}") from error
     own = {} if own is None else own
     if not isinstance(own, dict):
         raise ValueError(f"{path} must hold sections such as 'model:' and 'data:'; it holds a {type(own).__name__}")
     config: Config = {}
     includes = own.pop("include", [])
-    for included in [includes] if isinstance(includes, str) else includes:
-        config = lay_over(config, read(str(included), path, depth + 1))
+    includes = [includes] if isinstance(includes, str) else includes
+    if not isinstance(includes, list) or not all(isinstance(name, str) for name in includes):
+        raise ValueError(f"{path}: include: {includes!r} must be a name or a list of names, e.g. [data/rmd17, model/painn]")
+    for included in includes:
+        config = lay_over(config, read(included, path, depth + 1))
     return lay_over(config, _in_sections(own, str(path)))
 
 
@@ -109,30 +112,56 @@ def _override(word: str, rest: Iterator[str]) -> tuple[str, Any]:
     key, equals, text = word.partition("=")
     if not equals:
         text = "true" if key == "resume" else next(rest, "")
-        if text == "":
+        if text == "" or text.startswith("--"):
             raise ValueError(f"--{key} needs a value, e.g. --{key} VALUE")
     try:
-        return key, yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+        return key, _load(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"--{key}: {text!r} is not a value: {error}") from error
+
+
+def _load(text: str) -> Any:
+    """What the YAML ``text`` says; where it is wrong, the error names line and column."""
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise ValueError(f"line {mark.line + 1}, column {mark.column + 1}: {error.problem or error.context}") from error
     except yaml.YAMLError as error:
-        raise ValueError(f"--{key}: {text!r} is not a value: {' '.join(str(error).split())}") from error
+        raise ValueError(" ".join(str(error).split())) from error
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which 5e-4 is a number, a key may stand once, and aliases (which can blow up) are refused."""
+    """Safe YAML in which 5e-4 is a number and 1:00:00 and dates are none, a key may stand once, and no alias can blow up."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.events.AliasEvent):
-            raise yaml.YAMLError("aliases (*name) are not used here; write the value out")
+            event = self.peek_event()
+            raise yaml.MarkedYAMLError(None, None, f"*{event.anchor} is an alias; write the value out", event.start_mark)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.YAMLError(f"the key {key!r} stands twice{node.start_mark}")
+        words: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in words:
+                raise yaml.MarkedYAMLError(None, None, f"the key {key.value!r} stands twice; keep one", key.start_mark)
+            words.add(key.value)
         return super().construct_mapping(node, deep)
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)$"), list("-+.0123456789")
-)
+def _resolvers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
+    """What a word without quotes is taken for: YAML 1.1, but numbers as in YAML 1.2 and no dates."""
+    kept = ("bool", "null", "merge", "value")
+    table = {
+        first: [(tag, pattern) for tag, pattern in rules if tag.rpartition(":")[2] in kept]
+        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    whole = ("tag:yaml.org,2002:int", re.compile(r"[-+]?(0|[1-9][\d_]*)$"))  # 01 is the name of a split, not a number
+    exponent = r"([eE][-+]?\d+)"
+    real = re.compile(rf"([-+]?(\d+\.\d*{exponent}?|\.\d+{exponent}?|\d+{exponent})|[-+]?\.inf|\.nan)$", re.IGNORECASE)
+    for first in "-+.0123456789":
+        table.setdefault(first, []).extend([whole, ("tag:yaml.org,2002:float", real)])
+    return table
+
+
+_Loader.yaml_implicit_resolvers = _resolvers()

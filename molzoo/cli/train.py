@@ -1,10 +1,8 @@
 """``molzoo train``: configuration → :func:`molzoo.fit`."""
 
-import inspect
 import json
 import re
-from dataclasses import asdict, is_dataclass
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
@@ -21,22 +19,8 @@ Sections: model (its constructor), data, task, trainer (Lightning's Trainer). Al
   molzoo train CONFIG… --help_keys
 """
 
-# Options of the Trainer that molzoo sets itself.
-_FIXED = {
-    "logger",
-    "callbacks",
-    "default_root_dir",
-    "enable_checkpointing",
-    "enable_progress_bar",
-    "enable_model_summary",
-    "use_distributed_sampler",
-    "inference_mode",
-    "barebones",
-    "plugins",
-    "profiler",
-    "reload_dataloaders_every_n_epochs",
-    "model_registry",
-}
+_NO_WORDS = {"default_root_dir", "logger", "callbacks", "plugins", "profiler", "model_registry"}
+"""Options of the Trainer that are objects, or the folder under another name."""
 
 
 def train_(words: list[str]) -> None:
@@ -69,7 +53,6 @@ def run(checked: Namespace, plain: configs.Config) -> Any:
         folder=plain["folder"],
         seed=plain["seed"],
         resume=plain["resume"],
-        config=plain,
     )
 
 
@@ -91,7 +74,8 @@ def check(config: configs.Config) -> tuple[Namespace, configs.Config]:
     _refuse_unknown(config, parser, name)
     try:
         parsed = parser.parse_object(config)
-        plain = json.loads(parser.dump(parsed, format="json", skip_none=False))
+        _keep_words(config["data"], parsed["data"])
+        plain = json.loads(json.dumps(parsed.as_dict(), default=str))
         objects = parser.instantiate_classes(parsed)
     except (ArgumentError, TypeError) as error:
         raise ValueError(_sentence(str(error))) from None
@@ -105,14 +89,14 @@ def make_parser(name: str) -> ArgumentParser:
 
     from molzoo.data import Data
     from molzoo.models import TABLE
+    from molzoo.train.run import FIXED
     from molzoo.train.settings import Settings
 
     parser = ArgumentParser(prog=f"molzoo train ({name})", exit_on_error=False, default_env=False)
     parser.add_class_arguments(TABLE[name].load(), "model", skip={"irreps_out"}, instantiate=False)
     parser.add_class_arguments(Data, "data")
     parser.add_class_arguments(Settings, "task")
-    known = set(inspect.signature(Trainer.__init__).parameters)
-    parser.add_class_arguments(Trainer, "trainer", skip=_FIXED & known, instantiate=False)
+    parser.add_class_arguments(Trainer, "trainer", skip=set(FIXED) | _NO_WORDS, instantiate=False)
     parser.add_argument("--folder", type=str, default="runs/latest", help="where results go")
     parser.add_argument("--seed", type=int, default=0, help="of weights and order of data")
     parser.add_argument("--resume", type=bool, default=False, help="go on from the folder's last.ckpt")
@@ -131,8 +115,18 @@ def _refuse_unknown(config: configs.Config, parser: ArgumentParser, name: str) -
                     raise ValueError(f"{key}.{inner}: {inner!r} is not {whose}{nearest(str(inner), list(known[key]))}")
 
 
+def _keep_words(given: configs.Config, parsed: Namespace) -> None:
+    """Put back the words of the data section that look like numbers, such as the split "01", where words are allowed."""
+    from molzoo.data import Data
+
+    hints = get_type_hints(Data.__init__)
+    for key, value in given.items():
+        if isinstance(value, str) and str(parsed[key]) != value and str in get_args(hints[key]):
+            parsed[key] = value
+
+
 def _sentence(text: str) -> str:
-    """jsonargparse's report as one sentence."""
+    """What jsonargparse reports, as one sentence."""
     key = re.search(r'key "([^"]+)"', text)
     got = re.search(r"Got value: (.*)", text)
     kind = re.search(r"Expected (?:a|an)? ?(.*?)(?:\. Got|$)", text, re.DOTALL)
@@ -140,8 +134,3 @@ def _sentence(text: str) -> str:
         wanted = re.sub(r"<class '(\w+)'>", r"\1", " ".join(kind[1].split()))
         return f"{key[1]}: expected {wanted}{f', got {got[1].strip()}' if got else ''}"
     return " ".join(text.split())
-
-
-def as_plain(value: Any) -> Any:
-    """Dataclasses as dictionaries, for a record."""
-    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from molzoo.data.data import Data as Data
     from molzoo.data.facts import DataFacts as DataFacts
     from molzoo.data.frames import Frames as Frames
-    from molzoo.data.source import Source as Source, open_source as open_source
+    from molzoo.data.source import Source as Source
+    from molzoo.data.source import open_source as open_source
 
 
 @dataclass(frozen=True)

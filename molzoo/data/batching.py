@@ -1,4 +1,4 @@
-"""Which frames make up each batch: shuffled by (seed, epoch), within a budget of edges, the same number of steps on every rank."""
+"""Which frames make up each batch: shuffled by (seed, epoch), within a budget of edges, as many steps on every rank."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -29,6 +29,7 @@ class Batches(Sampler[list[int]]):
         seed: of the order.
         n_edges: directed edges in each frame; needed with ``max_edges``.
         max_edges: edges in a batch, at most.
+        share: deal the batches to the ranks of a distributed run; otherwise each takes all.
     """
 
     def __init__(
@@ -40,18 +41,21 @@ class Batches(Sampler[list[int]]):
         seed: int = 0,
         n_edges: Int[Tensor, " n"] | None = None,
         max_edges: int | None = None,
+        share: bool = True,
     ) -> None:
         if batch_size < 1 or (max_edges is not None and max_edges < 1):
             raise ValueError(f"batch_size {batch_size} and max_edges {max_edges} must be at least 1")
-        self.n, self.batch_size, self.shuffle, self.seed, self.max_edges = n, batch_size, shuffle, seed, max_edges
-        self.n_edges = None if max_edges is None else n_edges.tolist()
-        self.epoch = 0
+        if max_edges is not None and n_edges is None:
+            raise ValueError("max_edges needs n_edges, the edges of each frame; pass frames.n_edges")
+        self.n, self.batch_size, self.shuffle, self.seed = n, batch_size, shuffle, seed
+        self.n_edges: list[int] = [] if n_edges is None else n_edges.tolist()
+        self.max_edges, self.share, self.epoch = max_edges, share, 0
         trials = _TRIALS if shuffle and max_edges is not None else 1
         self._n_batches = max(len(self._pack(self._order(0, trial))) for trial in range(trials))
 
     @property
     def sampler(self) -> "Batches":
-        """This object: Lightning calls ``set_epoch`` on a batch sampler's ``sampler``, not on the batch sampler."""
+        """The object itself: Lightning calls ``set_epoch`` on a batch sampler's ``sampler``, not on the batch sampler."""
         return self
 
     def set_epoch(self, epoch: int) -> None:
@@ -60,17 +64,21 @@ class Batches(Sampler[list[int]]):
 
     def __len__(self) -> int:
         """Steps of an epoch on each rank."""
-        return -(-self._n_batches // _rank_and_ranks()[1])
+        return -(-self._n_batches // self._rank_and_ranks()[1])
 
     def __iter__(self) -> Iterator[list[int]]:
-        rank, ranks = _rank_and_ranks()
+        rank, ranks = self._rank_and_ranks()
         return iter(_exactly(len(self) * ranks, self._packed_order())[rank::ranks])
 
+    def _rank_and_ranks(self) -> tuple[int, int]:
+        # Asked when it is needed: the process group may start long after the loader was made.
+        if self.share and distributed.is_available() and distributed.is_initialized():
+            return distributed.get_rank(), distributed.get_world_size()
+        return 0, 1
+
     def _packed_order(self) -> list[list[int]]:
-        for trial in count():
-            batches = self._pack(self._order(self.epoch, trial))
-            if len(batches) <= self._n_batches:
-                return batches
+        packed = (self._pack(self._order(self.epoch, trial)) for trial in count())
+        return next(batches for batches in packed if len(batches) <= self._n_batches)
 
     def _order(self, epoch: int, trial: int) -> list[int]:
         if not self.shuffle:
@@ -100,10 +108,3 @@ def _exactly(n: int, batches: list[list[int]]) -> list[list[int]]:
         half = (len(whole) + 1) // 2
         batches[longest : longest + 1] = [whole[:half], whole[half:] or whole]
     return batches
-
-
-def _rank_and_ranks() -> tuple[int, int]:
-    # Asked when it is needed: the process group may start long after the loader was made.
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from molzoo.data.facts import DataFacts
-from molzoo.data.frames import Frames
+from molzoo.data.frames import Frames, Indices
 from molzoo.data.source import Source
 from molzoo.data.splits import PARTS, Splits
 from molzoo.quantities import QUANTITIES, nearest, quantity
@@ -13,7 +13,7 @@ from molzoo.shapes import Float, Int, Tensor
 
 
 def check_labels(
-    source: Source, rows: Int[Tensor, " rows"], names: list[str], *, allow_missing: bool = False, allow_constant: bool = False
+    source: Source, rows: Indices, names: list[str], *, allow_missing: bool = False, allow_constant: bool = False
 ) -> None:
     """Nothing, if each of the frames ``rows`` has a usable value of each quantity in ``names``.
 
@@ -25,9 +25,9 @@ def check_labels(
         allow_constant: labels may all be zero, or all the same.
 
     Raises:
-        ValueError: a label is unknown, lacking, all zero or constant; the message names file, frame, keys and what was probably meant.
+        ValueError: a label is unknown, lacking, all zero or constant; the message names file, frame, keys and the nearest one.
     """
-    frames = source.frames
+    frames, rows = source.frames, torch.as_tensor(rows)
     for name in names:
         _check_name(name)
         values = frames.labels.get(name)
@@ -53,8 +53,12 @@ def _check_name(name: Any) -> None:
 
 
 def _absent(source: Source, name: str, where: str) -> str:
-    keys = [key for key in source.keys if key not in QUANTITIES] + list(source.frames.labels)
-    return f"{source.path or source.name}: there is no {name!r} in {where}{nearest(name, keys)}; its keys are {', '.join(keys)}"
+    key = source.sought.get(name, name)
+    what = repr(key) if key == name else f"{key!r} for {name}"
+    known = list(dict.fromkeys([*source.keys, *source.frames.labels]))
+    guess = nearest(key, known)
+    guess = guess if "mean" in guess else ""
+    return f"{source.path or source.name}: there is no {what} in {where}{guess}; its keys are {', '.join(known)}"
 
 
 def _by_frame(frames: Frames, name: str, flags: Tensor) -> Tensor:
@@ -101,7 +105,7 @@ def _label_rows(frames: Frames, name: str) -> list[tuple[str, dict[str, Any]]]:
     if row.shape:
         values = values.flatten(1).norm(dim=1)
     rows = [(f"|{name}|" if row.shape else name, _statistics(values, row.unit))]
-    if row.extensive and not row.shape:
+    if row.extensive and row.unit == "eV":
         rows.append((f"{name}/atom", _statistics(values / frames.n_atoms, row.unit)))
     return rows
 
@@ -131,10 +135,11 @@ def data_card(card: dict[str, Any]) -> str:
 
 
 def _table(labels: dict[str, dict[str, Any]]) -> list[str]:
-    return [
-        f"{title:<18} {row['unit']:<12} " + " ".join(f"{row[key]:>14.6g}" for key in ("min", "mean", "max", "std")) + f" {row['missing']:>8}"
-        for title, row in labels.items()
-    ]
+    lines = []
+    for title, row in labels.items():
+        figures = " ".join(f"{row[key]:>14.8g}" for key in ("min", "mean", "max", "std"))
+        lines.append(f"{title:<18} {row['unit']:<12} {figures} {row['missing']:>8}")
+    return lines
 
 
 def _kept(card: dict[str, Any]) -> list[str]:

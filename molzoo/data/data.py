@@ -4,7 +4,7 @@ import warnings
 from pathlib import Path
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from molzoo.data.batching import Batches
 from molzoo.data.card import card_dict, check_labels, data_card
@@ -17,8 +17,8 @@ from molzoo.data.splits import PARTS, Splits, make_splits, read_split
 class Data:
     """Structures and labels for training, validation and test.
 
-    Amounts of frames (``train``, ``val``, ``test``) are a count, a fraction, ``rest``, or a file with one row number a line. Left
-    out, a part is the published one; without a published split ``train`` is all that is left and the others are empty.
+    Amounts of frames (``train``, ``val``, ``test``) are a count, a fraction, ``rest``, or a file with one row number a line.
+    Left out, a part is the published one; without a published split ``train`` is all that is left and the others are empty.
 
     Args:
         source: a data set such as rmd17/ethanol or qm9, or a file that ASE reads.
@@ -65,15 +65,15 @@ class Data:
     def open(self) -> Source:
         """The source, read once."""
         if self._opened is None:
-            published = None if self.split is None or self._split_file else str(self.split)
+            published = None if self.split is None or self._split_file is not None else str(self.split)
             self._opened = open_source(self.source, self.root, self.labels, self.units, published)
             if published and self._opened.splits is None:
                 raise ValueError(f"{self.source!r} has no published split {published!r}; remove `split`, or give an .npz file")
         return self._opened
 
     @property
-    def _split_file(self) -> bool:
-        return isinstance(self.split, str) and bool(Path(self.split).suffix)
+    def _split_file(self) -> Path | None:
+        return Path(self.split) if isinstance(self.split, str) and Path(self.split).suffix else None
 
     def prepare(self, names: list[str], cutoff: float, references: References = "least_squares") -> DataFacts:
         """Facts of the training split for the quantities ``names``; all is checked, split and connected. Again: the same.
@@ -90,7 +90,7 @@ class Data:
         if self._prepared == key:
             return self.facts
         source = self.open()
-        published = read_split(Path(self.split)) if self._split_file else source.splits
+        published = source.splits if self._split_file is None else read_split(self._split_file)
         self.splits: Splits = make_splits(
             len(source.frames), self.train, self.val, self.test, seed=self.seed, published=published
         )
@@ -110,8 +110,8 @@ class Data:
     def _warn_of_too_many(self, source: Source) -> None:
         if source.one_molecule and len(self.splits.train) > 1000:
             note = (
-                f"{len(self.splits.train)} training frames of one molecule's trajectory: its authors ask for at most 1000, because more are "
-                "correlated with the test frames"
+                f"{len(self.splits.train)} training frames of one molecule's trajectory: its authors ask for at most 1000, "
+                "because more are correlated with the test frames"
             )
             self.facts.notes.append(note)
             warnings.warn(note, stacklevel=3)
@@ -128,11 +128,15 @@ class Data:
         self.splits[part]  # refuses other words than train, val, test
         return self._frames[part].connect(self._cutoff)
 
-    def loader(self, part: str) -> "DataLoader":
+    def loader(self, part: str, share: bool = True) -> DataLoader:
         """Batches of ``part``: "train" in a new order each epoch (see :class:`Batches`), "val" and "test" in theirs.
 
-        Each is one batched :class:`~molzoo.graph.AtomGraph`. Under a Trainer of several ranks use it as it is
-        (``use_distributed_sampler=False``): it deals itself to the ranks.
+        Each is one batched :class:`~molzoo.graph.AtomGraph`.
+
+        Args:
+            part: "train", "val" or "test".
+            share: deal the batches to the ranks of a distributed run (Lightning: ``use_distributed_sampler=False``); if not,
+                each rank takes all.
         """
         frames = self.frames(part)
         train = part == "train"
@@ -141,7 +145,21 @@ class Data:
             self.batch_size if train else self.eval_batch_size,
             shuffle=train,
             seed=self.seed,
-            n_edges=frames.n_edges if len(frames) else None,
+            n_edges=frames.n_edges,
             max_edges=self.max_edges,
+            share=share,
         )
-        return DataLoader(range(len(frames)), batch_sampler=batches, collate_fn=frames.batch)
+        return DataLoader(_Numbers(len(frames)), batch_sampler=batches, collate_fn=frames.batch)
+
+
+class _Numbers(Dataset[int]):
+    """The numbers of n frames: what a loader needs of a data set when batches are cut from packed frames."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, frame: int) -> int:
+        return frame

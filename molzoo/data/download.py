@@ -183,7 +183,8 @@ def _tarred(archive: Path, wanted: dict[str, Path]) -> Iterator[tuple[str, IO[by
     with tarfile.open(archive) as file:
         for member in file:
             name = member.name.rpartition("/")[2]
-            if name in wanted and member.isfile():
-                yield name, file.extractfile(member)
+            content = file.extractfile(member) if name in wanted and member.isfile() else None
+            if content is not None:
+                yield name, content
             if not wanted:  # the rest of a large archive need not be read
                 return

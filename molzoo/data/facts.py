@@ -6,17 +6,17 @@ component, which is the size of the gradient that the network must reach).
 """
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 
 from molzoo.data.frames import Frames
-from molzoo.data.references import composition, atom_references, fitted, moments
+from molzoo.data.references import atom_references, composition, fitted, moments
 from molzoo.quantities import Quantity, quantity
 from molzoo.shapes import Float, Tensor
 
-References = Literal["least_squares", "isolated", "none"] | dict[str, float]
+References = str | dict[str, float]  # least_squares, isolated, none, or eV by symbol
 
 
 @dataclass

@@ -8,13 +8,15 @@ dearer than the model. Here a batch of any structures is a dozen gathers, equal 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from molzoo.data.packed import PackedEdges, connect_frames, rows_of
 from molzoo.graph.atom_graph import AtomGraph
 from molzoo.quantities import QUANTITIES, quantity
-from molzoo.shapes import Bool, Float, Int, Tensor
+from molzoo.shapes import Float, Int, Tensor
 
+ArrayLike = Tensor | np.ndarray | Sequence[Any]
 Indices = Sequence[int] | Int[Tensor, " k"]
 
 
@@ -38,15 +40,15 @@ class Frames:
 
     def __init__(
         self,
-        z: Int[Tensor, " A"] | Sequence[int],
-        pos: Float[Tensor, "A 3"] | Sequence[Sequence[float]],
-        ptr: Int[Tensor, " F+1"] | Sequence[int],
+        z: ArrayLike,
+        pos: ArrayLike,
+        ptr: ArrayLike,
         *,
-        cell: Float[Tensor, "F 3 3"] | None = None,
-        pbc: Bool[Tensor, "F 3"] | None = None,
-        charge: Float[Tensor, " F"] | None = None,
-        spin: Float[Tensor, " F"] | None = None,
-        labels: "dict[str, Tensor] | None" = None,
+        cell: ArrayLike | None = None,
+        pbc: ArrayLike | None = None,
+        charge: ArrayLike | None = None,
+        spin: ArrayLike | None = None,
+        labels: dict[str, Any] | None = None,
     ) -> None:
         self.z = torch.as_tensor(z, dtype=torch.long)
         self.pos = torch.as_tensor(pos, dtype=torch.float64)
@@ -62,7 +64,16 @@ class Frames:
 
     def _check(self) -> None:
         if int(self.ptr[-1]) != len(self.z) or self.pos.shape != (len(self.z), 3):
-            raise ValueError(f"{len(self.z)} atomic numbers, positions {tuple(self.pos.shape)}, frames end at {int(self.ptr[-1])}")
+            raise ValueError(
+                f"there are {len(self.z)} atomic numbers and positions of shape {tuple(self.pos.shape)}, but the frames end at "
+                f"atom {int(self.ptr[-1])}; give all of them in one length"
+            )
+        if not len(self.cell) == len(self.pbc) == len(self.charge) == len(self):
+            raise ValueError(f"cell, pbc and charge need one row for each of {len(self)} frames; give single structures")
+        if not bool(self.pos.isfinite().all()):
+            atom = (~self.pos.isfinite()).any(1).nonzero()[0, 0]
+            frame = int(torch.searchsorted(self.ptr, atom, right=True)) - 1
+            raise ValueError(f"frame {frame} (counted from 0) has a position that is not a finite number; remove that frame")
         for name, value in self.labels.items():
             row = quantity(name)
             shape = (len(self) if row.per == "graph" else len(self.z), *row.shape)
@@ -144,7 +155,15 @@ class Frames:
         edges = None if self.edges is None else self.edges.select(picked)
         return self._like(self.z[atoms], self.pos[atoms], ptr, labels, picked, edges)
 
-    def _like(self, z, pos, ptr, labels, picked, edges) -> "Frames":  # noqa: ANN001 (fields of self, cut)
+    def _like(
+        self,
+        z: Tensor,
+        pos: Tensor,
+        ptr: Tensor,
+        labels: dict[str, Tensor],
+        picked: Tensor | slice,
+        edges: PackedEdges | None,
+    ) -> "Frames":
         # Everything was checked when self was made, and a batch is cut for every step: no second check.
         frames = object.__new__(Frames)
         frames.z, frames.pos, frames.ptr, frames.labels, frames.edges = z, pos, ptr, labels, edges

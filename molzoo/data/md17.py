@@ -1,8 +1,9 @@
 """MD17 in its original form, and its coupled-cluster sets.
 
 S. Chmiela et al., "Machine learning of accurate energy-conserving molecular force fields", Sci. Adv. 3, e1603015, 2017
-(PBE+vdW-TS), and "Towards exact molecular dynamics simulations with machine-learned force fields", Nat. Commun. 9, 3887, 2018 (CCSD for aspirin,
-CCSD(T) for the others; with published training and test files). sGDML's npz: E (F, 1), F, R, z in kcal/mol and Å.
+(PBE+vdW-TS), and "Towards exact molecular dynamics simulations with machine-learned force fields", Nat. Commun. 9, 3887,
+2018 (CCSD for aspirin, CCSD(T) for the others; with published training and test files). sGDML's npz: E (F, 1), F, R, z in
+kcal/mol and Å.
 The energies of the first are noisy (A. S. Christensen and O. A. von Lilienfeld, https://arxiv.org/abs/2007.09593): use rMD17.
 """
 

@@ -1,6 +1,7 @@
 """Neighbour lists of many frames in a few flat tensors, and the one indexing trick behind every batch."""
 
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 _CHUNK = 20_000  # atoms for which neighbours are looked up at once: large enough to hide overheads, small enough for memory
 
 
-def rows_of(ptr: Int[Tensor, " F+1"], picked: Int[Tensor, " k"]) -> tuple[Int[Tensor, " rows"], Int[Tensor, " k+1"]]:
+def rows_of(ptr: Int[Tensor, " ptr"], picked: Int[Tensor, " k"]) -> tuple[Int[Tensor, " rows"], Int[Tensor, " begins"]]:
     """All rows of the segments ``picked``, one segment after the other, and where each now begins.
 
     >>> rows_of(torch.tensor([0, 3, 5]), torch.tensor([1, 0]))
@@ -42,8 +43,8 @@ class PackedEdges:
     """
 
     cutoff: float
-    ptr: Int[Tensor, " F+1"]
-    pair_ptr: Int[Tensor, " F+1"]
+    ptr: Int[Tensor, " ptr"]
+    pair_ptr: Int[Tensor, " ptr"]
     edge_index: Int[Tensor, "2 E"]
     edge_shift: Int[Tensor, "E 3"] | None
     pair_index: Int[Tensor, " E"]
@@ -53,11 +54,18 @@ class PackedEdges:
         """The edges of frames ``picked``, in that order."""
         edges, ptr = rows_of(self.ptr, picked)
         pairs, pair_ptr = rows_of(self.pair_ptr, picked)
-        shift = None if self.edge_shift is None else self.edge_shift[edges]
-        index = self.edge_index.index_select(1, edges)
-        return PackedEdges(self.cutoff, ptr, pair_ptr, index, shift, self.pair_index[edges], self.pair_edge[pairs])
+        # index_select and one row at a time: several times faster than indexing by brackets, and batches are cut every step.
+        return PackedEdges(
+            self.cutoff,
+            ptr,
+            pair_ptr,
+            torch.stack([ends.index_select(0, edges) for ends in self.edge_index]),
+            None if self.edge_shift is None else self.edge_shift.index_select(0, edges),
+            self.pair_index.index_select(0, edges),
+            self.pair_edge.index_select(0, pairs),
+        )
 
-    def as_fields(self, atom_ptr: Int[Tensor, " F+1"]) -> dict[str, Any]:
+    def as_fields(self, atom_ptr: Int[Tensor, " ptr"]) -> dict[str, Any]:
         """The fields of a batched graph: indices counted through all frames, in 64 bits."""
         n_edges, n_pairs = self.ptr.diff(), self.pair_ptr.diff()
         spread = lambda begins, count, n: begins[:-1].repeat_interleave(count, output_size=n)  # noqa: E731
@@ -72,12 +80,11 @@ class PackedEdges:
 
 def connect_frames(frames: "Frames", cutoff: float) -> PackedEdges:
     """The neighbour lists of all ``frames`` within ``cutoff`` (Å)."""
-    chunks = (frames.ptr[:-1] // _CHUNK).unique_consecutive(return_counts=True)[1].tolist()
-    parts, begin = [], 0
-    for count in chunks:
-        parts.append(_connect_chunk(frames, begin, begin + count, cutoff))
-        begin += count
-    shift = torch.cat([part.edge_shift for part in parts]) if bool(frames.pbc.any()) else None
+    sizes = (frames.ptr[:-1] // _CHUNK).unique_consecutive(return_counts=True)[1].tolist() or [0]
+    ends = [0, *accumulate(sizes)]
+    parts = [_connect_chunk(frames, begin, end, cutoff) for begin, end in pairwise(ends)]
+    shifts = [part.edge_shift for part in parts if part.edge_shift is not None]
+    shift = torch.cat(shifts) if bool(frames.pbc.any()) else None
     return PackedEdges(
         cutoff,
         _joined([part.ptr for part in parts]),
@@ -89,7 +96,7 @@ def connect_frames(frames: "Frames", cutoff: float) -> PackedEdges:
     )
 
 
-def _joined(ptrs: list[Int[Tensor, " f"]]) -> Int[Tensor, " F+1"]:
+def _joined(ptrs: list[Tensor]) -> Int[Tensor, " ptr"]:
     counts = torch.cat([ptr.diff() for ptr in ptrs])
     return torch.nn.functional.pad(counts.cumsum(0), (1, 0))
 

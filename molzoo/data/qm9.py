@@ -17,8 +17,10 @@ from molzoo.shapes import Float, Int, Tensor
 from molzoo.units import factor
 
 # Numbers that papers and PyG use for the targets; molzoo takes names only and answers a number with its name.
-TARGETS = ("mu", "alpha", "homo", "lumo", "gap", "r2", "zpve", "U0", "U", "H", "G", "Cv")
-TARGETS += ("U0_atom", "U_atom", "H_atom", "G_atom", "A", "B", "C")
+TARGETS = (
+    *("mu", "alpha", "homo", "lumo", "gap", "r2", "zpve", "U0", "U", "H", "G", "Cv"),
+    *("U0_atom", "U_atom", "H_atom", "G_atom", "A", "B", "C"),
+)
 
 # Column of gdb9.sdf.csv and its unit, by quantity.
 COLUMNS = {
@@ -43,8 +45,8 @@ COLUMNS = {
     "G_atom": ("g298_atom", "kcal/mol"),
 }
 
-# Free atoms H C N O F as published (atomref.txt). U0, U, H and G follow from the published columns too: total − atomisation is linear
-# in the composition to 1e-10 Ha, with the authors' 627.509 kcal/mol per Ha.
+# Free atoms H C N O F as published (atomref.txt). U0, U, H and G follow from the published columns too: total − atomisation
+# is linear in the composition to 1e-10 Ha, with the authors' 627.509 kcal/mol per Ha.
 _ATOMS = (1, 6, 7, 8, 9)
 _FREE_ATOMS = {
     "zpve": (0.0, 0.0, 0.0, 0.0, 0.0),
@@ -84,7 +86,9 @@ def load(name: str, root: Path, split: str | None = None) -> Source:
     frames = Frames(z, pos, ptr, labels=_read_csv(csv, n))
     kept = _kept_rows(excluded, n)
     if n == N_ALL and len(kept) != N_KEPT:
-        raise ValueError(f"{N_KEPT} of QM9's {N_ALL} molecules pass the check, but {excluded} leaves {len(kept)}; download it anew")
+        raise ValueError(
+            f"{N_KEPT} of QM9's {N_ALL} molecules pass the check, but {excluded} leaves {len(kept)}; download it anew"
+        )
     return Source(
         name,
         frames.select(kept),
@@ -104,7 +108,7 @@ def free_atoms() -> dict[str, dict[int, float]]:
     return table | {name: dict.fromkeys(_ATOMS, 0.0) for name in COLUMNS if name.endswith("_atom")}
 
 
-def _read_sdf(path: Path) -> tuple[Int[Tensor, " A"], Float[Tensor, "A 3"], Int[Tensor, " F+1"]]:
+def _read_sdf(path: Path) -> tuple[Int[Tensor, " A"], Float[Tensor, "A 3"], Int[Tensor, " begins"]]:
     from rdkit import Chem, rdBase
 
     numbers, positions = [], []

@@ -35,7 +35,9 @@ def _sum_by_element(frames: Frames, elements: list[int], values: Float[Tensor, "
     return sums.view(len(frames), len(elements))
 
 
-def fitted(counts: Float[Tensor, "F elements"], y: Float[Tensor, " F"], facts: "DataFacts", name: str) -> Float[Tensor, " elements"]:
+def fitted(
+    counts: Float[Tensor, "F elements"], y: Float[Tensor, " F"], facts: "DataFacts", name: str
+) -> Float[Tensor, " elements"]:
     """The least-squares solution of ``counts @ references = y`` of smallest norm; a rank deficiency is noted."""
     known = ~y.isnan()
     solution, _, rank, _ = np.linalg.lstsq(counts[known].numpy(), y[known].numpy(), rcond=None)

@@ -31,7 +31,11 @@ def load(name: str, root: Path, split: str | None = None) -> Source:
     number = (split or "01").zfill(2)
     if number not in {"01", "02", "03", "04", "05"}:
         raise ValueError(f"rMD17 has the published splits 01 to 05; there is no split {split!r}")
-    names = [f"npz_data/rmd17_{name.partition('/')[2]}.npz", f"splits/index_train_{number}.csv", f"splits/index_test_{number}.csv"]
+    names = [
+        f"npz_data/rmd17_{name.partition('/')[2]}.npz",
+        f"splits/index_train_{number}.csv",
+        f"splits/index_test_{number}.csv",
+    ]
     path, train, test = need(root / "rmd17", names, ARCHIVE)
     with np.load(path) as file:
         keys = tuple(file.files)

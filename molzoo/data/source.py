@@ -23,16 +23,18 @@ class Source:
         notes: sentences for the data card.
         path: the file that was read, for messages.
         keys: names of all that the file holds, for messages.
+        sought: key under which a quantity was looked for, where that is not its name; for messages.
         one_molecule: whether the frames are one molecule's trajectory (MD17's rule of at most 1,000 training frames).
     """
 
     name: str
     frames: Frames
-    splits: dict[str, Int[Tensor, " rows"]] | None = None
+    splits: dict[str, Int[Tensor, " _"]] | None = None
     isolated: dict[str, dict[int, float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     path: str = ""
     keys: tuple[str, ...] = ()
+    sought: dict[str, str] = field(default_factory=dict)
     one_molecule: bool = False
 
 
@@ -69,7 +71,7 @@ def open_source(
         raise ValueError(f"the labels and units of {name!r} are known; remove `labels` and `units`, they are for files only")
     found, _, member = name.lower().partition("/")
     if found not in SOURCES:
-        raise ValueError(f"there is no data set {name!r}{nearest(found, SOURCES)} (a file is recognised by its suffix)")
+        raise ValueError(f"there is no data set {name!r}{nearest(found, list(SOURCES))} (a file is recognised by its suffix)")
     members = SOURCES[found].members
     if (member or members) and member not in members:
         hint = nearest(member, members) if members else f"; type {found!r} alone"

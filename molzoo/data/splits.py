@@ -11,7 +11,7 @@ from molzoo.shapes import Int, Tensor
 
 PARTS = ("train", "val", "test")
 Amount = int | float | str | None
-Rows = Int[Tensor, " rows"]
+Rows = Int[Tensor, " _"]  # of any length each
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ def make_splits(
 ) -> Splits:
     """The rows of n frames that train, validate and test.
 
-    Each amount is a count, a fraction (of all frames, or of the published part it is taken from), ``"rest"`` (at most once), the path
-    of a file of row numbers, or None. Published parts are taken in order: ``train=950, val=50`` of a published training
-    split without a validation part are its first 950 and its next 50 rows; None is the whole published part, or what is
-    left of it. Without published parts frames are drawn at random by ``seed``; then None is all frames left for ``train``, and
-    no frames for the others.
+    Each amount is a count, a fraction (of all frames, or of the published part it is taken from), ``"rest"`` (at most once),
+    the path of a file of row numbers, or None. Published parts are taken in order: ``train=950, val=50`` of a published
+    training split without a validation part are its first 950 and its next 50 rows; None is the whole published part, or
+    what is left of it. Without published parts frames are drawn at random by ``seed``; then None is all frames left for
+    ``train``, and no frames for the others.
 
     Raises:
         ValueError: too many frames asked for, two rests, or parts that overlap.
@@ -57,34 +57,36 @@ def make_splits(
     {'train': 5, 'val': 2, 'test': 3}
     """
     amounts = {"train": train, "val": val, "test": test}
+    rows = {part: read_rows(Path(str(amount))) for part, amount in amounts.items() if _is_path(amount)}
+    asked = {part: amount for part, amount in amounts.items() if part not in rows}
     if published is None:
-        pools = [(PARTS, torch.from_numpy(np.random.default_rng(seed).permutation(n)), {"train": "rest", "val": 0, "test": 0})]
+        pool = torch.from_numpy(np.random.default_rng(seed).permutation(n))
+        own: dict[str, Rows] = {}
     else:
-        pools = _published_pools(published, amounts)
-    rows = {part: read_rows(Path(amount)) for part, amount in amounts.items() if _is_path(amount)}
-    for parts, pool, absent in pools:
-        asked = {part: absent[part] if amounts[part] is None else amounts[part] for part in parts if part not in rows}
-        used = torch.cat([*rows.values()]) if rows else pool[:0]
-        rows |= _deal(pool[~torch.isin(pool, used)], len(pool), asked)
-    splits = Splits(**{part: rows.get(part, torch.empty(0, dtype=torch.long)) for part in PARTS})
+        # A part that is not published comes out of the training part.
+        pool, own = published["train"], {part: published[part] for part in published if part != "train"}
+    for part, amount in asked.items():
+        if part in own:
+            rows[part] = _deal(own[part], len(own[part]), {part: "rest" if amount is None else amount})[part]
+    shared = {part: _default(part, amount) for part, amount in asked.items() if part not in own}
+    free = pool[~torch.isin(pool, torch.cat([pool[:0], *(rows[part] for part in rows if part not in own)]))]
+    rows |= _deal(free, len(pool), shared)
+    splits = Splits(**{part: rows[part] for part in PARTS})
     _check(splits, n)
     return splits
 
 
-def _published_pools(published: dict[str, Rows], amounts: dict[str, Amount]) -> list[tuple]:
-    """(parts, rows they are dealt from, what None means) for each published part."""
-    shared = tuple(part for part in PARTS if part == "train" or part not in published)
-    # A part that is not published comes out of the training part, but only if it is asked for.
-    absent = {"train": "rest"} | dict.fromkeys(shared[1:], 0)
-    own = [((part,), published[part], {part: "rest"}) for part in PARTS[1:] if part in published]
-    return [(shared, published["train"], absent), *own]
+def _default(part: str, amount: Amount) -> Amount:
+    if amount is not None:
+        return amount
+    return "rest" if part == "train" else 0
 
 
 def _deal(pool: Rows, size: int, asked: dict[str, Amount]) -> dict[str, Rows]:
     """Rows for each part, dealt from ``pool`` in the order train, val, test; ``size`` is what fractions refer to."""
     rests = [part for part, amount in asked.items() if amount == "rest"]
     if len(rests) > 1:
-        raise ValueError(f"{' and '.join(rests)} are both 'rest'; give a count for all but one of them")
+        raise ValueError(f"{' and '.join(rests)} are both 'rest' (as train is when left out); give a count for one")
     counts = {part: _count(part, amount, size) for part, amount in asked.items() if part not in rests}
     wanted = sum(counts.values())
     if wanted > len(pool):
@@ -96,7 +98,7 @@ def _deal(pool: Rows, size: int, asked: dict[str, Amount]) -> dict[str, Rows]:
 
 
 def _count(part: str, amount: Amount, size: int) -> int:
-    if isinstance(amount, str):
+    if amount is None or isinstance(amount, str):
         raise ValueError(f"{part}: {amount!r} is neither a number nor 'rest' nor a file that exists")
     if isinstance(amount, bool) or amount < 0 or (isinstance(amount, float) and amount > 1):
         raise ValueError(f"{part}: {amount!r}; type a count such as 950, a fraction of at most 1.0, or 'rest'")
@@ -110,7 +112,9 @@ def _is_path(amount: Amount) -> bool:
 def read_rows(path: Path) -> Rows:
     """The row numbers, counted from 0, in a text file with one a line."""
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file of row numbers {path.absolute()}; give a count, 'rest' or a path that exists")
+        raise FileNotFoundError(
+            f"there is no file of row numbers {path.absolute()}; give a count, 'rest' or a path that exists"
+        )
     return torch.from_numpy(np.loadtxt(path, dtype=np.int64, ndmin=1))
 
 
@@ -119,7 +123,9 @@ def read_split(path: Path) -> dict[str, Rows]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no split file {path.absolute()}; give one that exists")
     if path.suffix != ".npz":
-        raise ValueError(f"{path.name}: a split file is an .npz with arrays train, val, test; lists of rows go to train, val, test")
+        raise ValueError(
+            f"{path.name}: a split file is an .npz with arrays train, val, test; lists of rows go to train, val, test"
+        )
     with np.load(path) as file:
         parts = {part: torch.from_numpy(file[part].astype(np.int64)) for part in PARTS if part in file.files}
     if "train" not in parts:

@@ -1,8 +1,10 @@
 """Structure → graph: atoms, their neighbours within a cutoff, and the geometry along the edges."""
 
 from molzoo.graph.atom_graph import AtomGraph
-from molzoo.graph.geometry import Geometry, geometry, length_and_direction, pair_vectors
 from molzoo.graph.edges import connect
+from molzoo.graph.from_ase import from_ase, read_labels, to_ase
+from molzoo.graph.from_rdkit import from_rdkit, from_smiles
+from molzoo.graph.geometry import Geometry, geometry, length_and_direction, pair_vectors
 from molzoo.graph.neighbours import neighbour_list, radius_graph
 from molzoo.graph.pairs import NeighbourList
 from molzoo.graph.transform import RadiusGraph
@@ -13,9 +15,14 @@ __all__ = [
     "NeighbourList",
     "RadiusGraph",
     "connect",
+    "from_ase",
+    "from_rdkit",
+    "from_smiles",
     "geometry",
     "length_and_direction",
     "neighbour_list",
     "pair_vectors",
     "radius_graph",
+    "read_labels",
+    "to_ase",
 ]

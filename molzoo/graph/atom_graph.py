@@ -11,12 +11,14 @@
 ``edge_shift``   (E, 3) int    lattice images: r_ij = pos[j] + shift · cell − pos[i]
 ``pair_index``   (E,)          the undirected pair of each edge; an edge and its reverse share it
 ``pair_edge``    (P,)          the edge that stands for each pair
+``edge_cutoff``  (r,)          radius in Å within which the edges are complete, as a tuple: read it from ``cutoff``
 ``bond_index``   (2, bonds)    chemical bonds, kept from rdkit, both directions, with ``bond_type`` (bonds,)
 labels           (B, …), (N, …)  any row of :mod:`molzoo.quantities`, by its name
 ===============  ============  ===========================================================================================
 """
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -64,13 +66,14 @@ class AtomGraph(Data):
         pos = _floats(pos)
         if pos.ndim != 2 or pos.shape[1] != 3 or len(pos) != len(z):
             raise ValueError(f"positions must have shape (atoms, 3); got {tuple(pos.shape)} for {len(z)} atomic numbers")
-        frame = dict(
-            cell=torch.zeros(3, 3) if cell is None else cell,
-            pbc=torch.zeros(3, dtype=torch.bool) if pbc is None else pbc,
-            charge=charge,
-        )
+        frame = {
+            "cell": torch.zeros(3, 3) if cell is None else cell,
+            "pbc": torch.zeros(3, dtype=torch.bool) if pbc is None else pbc,
+            "charge": charge,
+        }
         fields = {name: with_graph_axis(name, value) for name, value in (frame | fields).items()}
         fields["cell"] = fields["cell"].to(pos)
+        fields |= {name: fields[name].to(pos.device) for name in ("pbc", "charge")}
         super().__init__(z=torch.as_tensor(z, dtype=torch.long), pos=pos, **fields)
 
     @property
@@ -110,6 +113,15 @@ def with_graph_axis(name: str, value: Any) -> Any:
     if name == "pbc" and tensor.ndim == 0:
         tensor = tensor.expand(3)
     return tensor[None] if tensor.ndim == _GRAPH_AXES.get(name, -1) else tensor
+
+
+def _numbers(nested: Any) -> Iterator[float]:
+    """The numbers in ``nested``: PyG turns ``edge_cutoff=(5.0,)`` into lists of lists as it batches and moves graphs."""
+    if isinstance(nested, (int, float)):
+        yield nested
+        return
+    for inner in nested:
+        yield from _numbers(inner)
 
 
 def _floats(value: Any) -> Tensor:

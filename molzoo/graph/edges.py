@@ -108,7 +108,7 @@ def _completed(fields: dict[str, Any]) -> tuple[NeighbourList, Tensor]:
     if batch is not None and (batch[edge_index[0]] != batch[edge_index[1]]).any():
         raise ValueError("edge_index joins atoms of different structures; leave it out and edges are found for you")
     if shift is None and fields["pbc"].any():
-        raise ValueError("edges of a periodic structure need edge_shift (E, 3); leave edge_index out and edges are found for you")
+        raise ValueError("periodic edges need edge_shift (E, 3); leave edge_index out and edges are found for you")
     n = edge_index.shape[1]
     shift = torch.zeros(n, 3, device=edge_index.device) if shift is None else shift
     if shift.shape != (n, 3) or (shift != shift.round()).any():

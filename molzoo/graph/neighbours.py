@@ -1,7 +1,7 @@
 """All neighbours within a cutoff: any cell, any mixture of periodic and open directions, any batch, no cap."""
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,8 +61,8 @@ def radius_graph(
     r: float,
     batch: Int[Tensor, " N"] | None = None,
     loop: bool = False,
-    max_num_neighbors: None = None,
-    flow: Literal["source_to_target", "target_to_source"] = "source_to_target",
+    max_num_neighbors: int | None = None,
+    flow: str = "source_to_target",
 ) -> Int[Tensor, "2 E"]:
     """PyG's ``radius_graph`` for molecules, without its cap: all edges, sorted by (receiver, sender).
 
@@ -96,7 +96,7 @@ def _checked(pos: Tensor, cell: Tensor | None, pbc: Any, batch: Tensor | None) -
     """The input of a search in float64, with all that may be left out filled in, or a refusal."""
     if not torch.isfinite(pos).all():
         atom = int((~torch.isfinite(pos)).any(1).nonzero()[0])
-        raise ValueError(f"the position of atom {atom} is not a finite number; look for NaN or inf where the positions come from")
+        raise ValueError(f"the position of atom {atom} is not finite; look for NaN or inf where the positions come from")
     if batch is None:
         batch = torch.zeros(len(pos), dtype=torch.int64, device=pos.device)
     elif (batch.diff() < 0).any():

@@ -7,6 +7,7 @@ Written once for NumPy arrays and torch tensors. Edges on a CPU are sorted by Nu
 torch's many small parallel regions cost up to ten times more when the cores are shared with data loaders or other programs.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from molzoo.shapes import Int, Tensor
 
 Array = Any  # numpy.ndarray or Tensor; functions below never mix them
 
-_FEW = 2000  # below this length, NumPy's comparison sort beats the set-up of a counting sort
+_FEW = 2000  # shorter lists are sorted faster by comparison; larger tables of images are made of those that occur
 
 
 class NeighbourList(NamedTuple):
@@ -40,12 +41,15 @@ def both_directions(i: Array, j: Array, shift: Array) -> NeighbourList:
         shift: lattice images of j, (P, 3) integers.
     """
     xp = _module(i)
-    sender, receiver, shift = xp.concatenate([j, i]), xp.concatenate([i, j]), xp.concatenate([shift, -shift])
-    order = total_order(sender, receiver, shift)
+    sender, receiver = xp.concatenate([j, i]), xp.concatenate([i, j])
+    images, image = _images(shift)
+    image = xp.concatenate([image, len(images) - 1 - image])
+    order = total_order(sender, receiver, image)
     place = xp.empty_like(order)
     place[order] = _count(order)
     # Before sorting, the reverse of edge k is k ± P: one turn of the list by P.
-    return _listed(*(_rows(x, order) for x in (sender, receiver, shift, xp.roll(place, len(i)))))
+    sender, receiver, image, reverse = (_rows(x, order) for x in (sender, receiver, image, xp.roll(place, len(i))))
+    return _listed(sender, receiver, _rows(images, image), reverse)
 
 
 def given_edges(sender: Array, receiver: Array, shift: Array) -> tuple[NeighbourList, Tensor]:
@@ -57,25 +61,52 @@ def given_edges(sender: Array, receiver: Array, shift: Array) -> tuple[Neighbour
         ValueError: an edge is there twice.
     """
     xp = _module(sender)
-    order = total_order(sender, receiver, shift)
-    sender, receiver, shift, n = sender[order], receiver[order], shift[order], len(order)
+    images, image = _images(shift)
+    order = total_order(sender, receiver, image)
+    sender, receiver, image, n = sender[order], receiver[order], image[order], len(order)
     # Edges and reversed edges sorted together: what is equal lies side by side, the edge first because sorting is stable.
-    a, b, s = xp.concatenate([sender, receiver]), xp.concatenate([receiver, sender]), xp.concatenate([shift, -shift])
+    a, b = xp.concatenate([sender, receiver]), xp.concatenate([receiver, sender])
+    s = xp.concatenate([image, len(images) - 1 - image])
     both = total_order(a, b, s)
     a, b, s = a[both], b[both], s[both]
-    equal = (a[1:] == a[:-1]) & (b[1:] == b[:-1]) & (s[1:] == s[:-1]).all(1)
+    equal = (a[1:] == a[:-1]) & (b[1:] == b[:-1]) & (s[1:] == s[:-1])
     left, right = both[:-1], both[1:]
     if (equal & (right < n)).any():
         raise ValueError("an edge is listed twice; use torch_geometric.utils.coalesce, or give edge_shift if it is periodic")
     meet = xp.where(equal & (left < n))[0]
     reverse = _count(order)
     reverse[right[meet] - n] = left[meet]
-    return _listed(sender, receiver, shift, reverse), torch.as_tensor(order)
+    return _listed(sender, receiver, images[image], reverse), _tensor(order)
 
 
-def total_order(sender: Array, receiver: Array, shift: Array) -> Array:
-    """The permutation that sorts edges by (receiver, sender, shift); stable."""
-    keys = (shift[:, 2], shift[:, 1], shift[:, 0], sender, receiver)
+def _images(shift: Array) -> tuple[Array, Array]:
+    """A sorted table of lattice images with all that occur, and the row in which each ``shift`` stands.
+
+    The table is symmetric: the opposite of row k is row −1 − k. Few numbers to sort and to move instead of three each.
+    """
+    reach = [int(abs(column).max()) if len(column) else 0 for column in shift.T]
+    width = [2 * most + 1 for most in reach]
+    if math.prod(width) > _FEW:  # atoms that drifted through many cells
+        return _drifted(shift)
+    nth = _count(shift, math.prod(width))
+    place = (nth // (width[1] * width[2]), nth // width[2] % width[1], nth % width[2])
+    images = _module(shift).stack([x - most for x, most in zip(place, reach, strict=True)], -1)
+    x, y, z = shift.T
+    return images, ((x + reach[0]) * width[1] + y + reach[1]) * width[2] + z + reach[2]
+
+
+def _drifted(shift: Array) -> tuple[Array, Array]:
+    """As :func:`_images`, of only those images that occur."""
+    if isinstance(shift, Tensor):
+        images, row = torch.cat([shift, -shift]).unique(dim=0, return_inverse=True)
+    else:
+        images, row = np.unique(np.concatenate([shift, -shift]), axis=0, return_inverse=True)
+    return images, row.reshape(-1)[: len(shift)]
+
+
+def total_order(sender: Array, receiver: Array, image: Array) -> Array:
+    """The permutation that sorts edges by (receiver, sender, image); stable."""
+    keys = (image, sender, receiver)
     if not isinstance(sender, Tensor):
         return np.lexsort(keys) if len(sender) < _FEW else _counting_sorts(keys)
     order = keys[0].argsort(stable=True)
@@ -105,7 +136,7 @@ def _stably_by(key: Array, width: int, order: Array) -> Array:
 
     n = len(order)
     key = key.astype(order.dtype if width <= 4 * n else key.dtype).take(order)
-    if width > 4 * n:  # atoms that drifted through thousands of cells
+    if width > 4 * n:  # many more atoms than edges
         return order[key.argsort(kind="stable")]
     # A matrix with one entry per column, in row `key`: rearranging it by rows is a counting sort, in C.
     columns = np.arange(n + 1, dtype=order.dtype)
@@ -134,8 +165,7 @@ def _module(array: Array) -> Any:
     return torch if isinstance(array, Tensor) else np
 
 
-def _count(like: Array) -> Array:
-    """0, 1, 2, … as long as ``like``, of its kind and on its device."""
-    if isinstance(like, Tensor):
-        return torch.arange(len(like), device=like.device)
-    return np.arange(len(like), dtype=like.dtype)
+def _count(like: Array, n: int | None = None) -> Array:
+    """0, 1, 2, … up to ``n``, else as long as ``like``; of its kind and on its device."""
+    n = len(like) if n is None else n
+    return torch.arange(n, device=like.device) if isinstance(like, Tensor) else np.arange(n, dtype=like.dtype)

@@ -7,6 +7,7 @@
 Whatever finds a candidate, the rule that keeps it is :func:`distance` < cutoff in float64.
 """
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from molzoo.shapes import Bool, Float, Int, Tensor
 Pairs = tuple[Any, Any, Any]  # i (P,), j (P,) and shift (P, 3): r = pos[j] + shift · cell − pos[i]
 
 _CANDIDATES = 2**21  # of one piece of work; about 300 MB at the widest place
+_BINS = 2**14  # along one direction, so that the bins of a million structures can still be numbered
 _HAIR = 1e-9  # relative width of the shell in which another library's distance is not trusted
 
 
@@ -42,8 +44,8 @@ def vesin_pairs(s: Structures, cutoff: float) -> Pairs:
 
     search = NeighborList(cutoff=cutoff * (1 + _HAIR), full_list=False)
     pos, cell, pbc, ptr = s.pos.numpy(), s.cell.numpy(), s.pbc.numpy(), s.ptr.tolist()
-    found = [(np.zeros((0, 2), np.int32), np.zeros((0, 3), np.int32))]
-    for g, (start, stop) in enumerate(zip(ptr[:-1], ptr[1:], strict=True)):
+    found: list[tuple[np.ndarray, ...]] = [(np.zeros((0, 2), np.int32), np.zeros((0, 3), np.int32))]
+    for g, (start, stop) in enumerate(pairwise(ptr)):
         here = pos[start:stop]
         if _too_flat_for_vesin(here, cell[g], pbc[g], cutoff):
             i, j, shift = cell_pairs(_one(s, g), cutoff)
@@ -61,7 +63,7 @@ def _decided(s: Structures, pair: np.ndarray, shift: np.ndarray, d: np.ndarray, 
     near = np.flatnonzero(d > cutoff * (1 - _HAIR))
     if not len(near):
         return pair, shift.copy()
-    i, j = torch.from_numpy(pair[near]).unbind(1)
+    i, j = torch.from_numpy(pair[near]).long().unbind(1)
     keep = np.ones(len(d), dtype=bool)
     keep[near] = (distance(s, i, j, torch.from_numpy(shift[near])) < cutoff).numpy()
     return pair[keep], shift[keep]
@@ -82,9 +84,7 @@ def _too_flat_for_vesin(pos: np.ndarray, cell: np.ndarray, pbc: np.ndarray, cuto
 
 def _one(s: Structures, g: int) -> Structures:
     start, stop = s.ptr[g], s.ptr[g + 1]
-    return Structures(
-        s.pos[start:stop], s.cell[g : g + 1], s.pbc[g : g + 1], s.batch[start:stop] - g, s.ptr[g : g + 2] - start
-    )
+    return Structures(s.pos[start:stop], s.cell[g : g + 1], s.pbc[g : g + 1], s.batch[start:stop] - g, s.ptr[g : g + 2] - start)
 
 
 def cluster_pairs(s: Structures, cutoff: float) -> Pairs:
@@ -104,7 +104,10 @@ def cluster_pairs(s: Structures, cutoff: float) -> Pairs:
 
 
 class _Bins(NamedTuple):
-    """Atoms in bins. Structure g has ``shape[g]`` bins, of which those up to ``reach[g]`` away can hold neighbours."""
+    """Atoms in bins. Structure g has ``shape[g]`` bins, of which those up to ``reach[g]`` away can hold neighbours.
+
+    ``members`` are the atoms by bin, ``number`` the bin of each; only bins with atoms take memory.
+    """
 
     shape: Int[Tensor, "B 3"]
     reach: Int[Tensor, "B 3"]
@@ -113,7 +116,7 @@ class _Bins(NamedTuple):
     wrap: Int[Tensor, "N 3"]
     members: Int[Tensor, " N"]
     rank: Int[Tensor, " N"]
-    start: Int[Tensor, " bins+1"]
+    number: Int[Tensor, " N"]
 
 
 def cell_pairs(s: Structures, cutoff: float) -> Pairs:
@@ -126,7 +129,7 @@ def cell_pairs(s: Structures, cutoff: float) -> Pairs:
     offsets = (2 * bins.reach + 1).prod(1)
     rows = ((offsets + 1) // 2)[s.batch].cumsum(0)  # one row per atom and bin to search, numbered through
     n_rows = int(rows[-1]) if len(rows) else 0
-    crowd = max(int(bins.start.diff().max()), 1) if n_rows else 1
+    crowd = int(bins.number.unique_consecutive(return_counts=True)[1].max()) if n_rows else 1
     step = max(_CANDIDATES // crowd, 1)
     empty = torch.zeros(0, 5, dtype=torch.int64, device=s.pos.device)
     found = [_near(s, bins, rows, range(low, min(low + step, n_rows)), cutoff) for low in range(0, n_rows, step)]
@@ -135,16 +138,14 @@ def cell_pairs(s: Structures, cutoff: float) -> Pairs:
 
 
 def _binned(s: Structures, cutoff: float) -> _Bins:
-    n_graphs, n_atoms = len(s.cell), s.ptr.diff()
     inverse = torch.linalg.inv(s.cell)
     frac = (s.pos[:, :, None] * inverse[s.batch]).sum(1)
     wrap = torch.where(s.pbc[s.batch], frac.floor(), 0.0)
     frac = frac - wrap
-    low, high = _range(frac, s.batch, n_graphs)
+    low, high = _range(frac, s.batch, len(s.cell))
     low, length = torch.where(s.pbc, 0.0, low), torch.where(s.pbc, 1.0, (high - low).clamp(min=1e-9))
     height = length / inverse.norm(dim=1)  # Å between opposite faces of the cell or of the atoms' bounding box
-    most = n_atoms.double().pow(1 / 3).ceil().clamp(min=1)[:, None]  # far atoms must not make millions of empty bins
-    shape = torch.minimum((height / cutoff).floor(), most).clamp(min=1)
+    shape = (height / cutoff).floor().clamp(1, _BINS)
     reach = (cutoff * shape / height + _HAIR).ceil()
     shape, reach = shape.long(), torch.where(s.pbc, reach, torch.minimum(reach, shape - 1)).long()
     home = ((frac - low[s.batch]) / length[s.batch] * shape[s.batch]).long()
@@ -154,8 +155,7 @@ def _binned(s: Structures, cutoff: float) -> _Bins:
     number = first[s.batch] + _flat(home, shape[s.batch])
     members = number.argsort(stable=True)
     rank = torch.empty_like(members).scatter_(0, members, torch.arange(len(members), device=members.device))
-    start = torch.nn.functional.pad(torch.bincount(number, minlength=int(size.sum())).cumsum(0), (1, 0))
-    return _Bins(shape, reach, first, home, wrap.long(), members, rank, start)
+    return _Bins(shape, reach, first, home, wrap.long(), members, rank, number[members])
 
 
 def _near(s: Structures, bins: _Bins, rows: Tensor, part: range, cutoff: float) -> Int[Tensor, "P 5"]:
@@ -183,8 +183,9 @@ def _searched(s: Structures, bins: _Bins, rows: Tensor, row: Tensor) -> tuple[Te
     inside = (s.pbc[g] | (image == 0)).all(1)
     number = torch.where(inside, bins.first[g] + _flat(place - image * shape, shape), 0)
     own = (offset == 0).all(1)
-    begin = torch.where(own, bins.rank[atom] + 1, bins.start[number])
-    return atom, image, begin, torch.where(inside, bins.start[number + 1] - begin, 0)
+    begin = torch.where(own, bins.rank[atom] + 1, torch.searchsorted(bins.number, number))
+    end = torch.searchsorted(bins.number, number, right=True)
+    return atom, image, begin, torch.where(inside, end - begin, 0)
 
 
 def _flat(place: Int[Tensor, "n 3"], shape: Int[Tensor, "n 3"]) -> Int[Tensor, " n"]:
@@ -194,4 +195,5 @@ def _flat(place: Int[Tensor, "n 3"], shape: Int[Tensor, "n 3"]) -> Int[Tensor, "
 def _range(x: Float[Tensor, "N 3"], batch: Int[Tensor, " N"], n: int) -> tuple[Tensor, Tensor]:
     """Smallest and largest row of each structure; zeros for one without atoms."""
     index, zero = batch[:, None].expand_as(x), x.new_zeros(n, 3)
-    return tuple(zero.scatter_reduce(0, index, x, how, include_self=False) for how in ("amin", "amax"))
+    low = zero.scatter_reduce(0, index, x, "amin", include_self=False)
+    return low, zero.scatter_reduce(0, index, x, "amax", include_self=False)

@@ -1,12 +1,10 @@
 """``RadiusGraph``: edges as a PyG transform, once per data set (``pre_transform``) or at each access (``transform``)."""
 
-import copy
-
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from molzoo.graph.atom_graph import AtomGraph
-from molzoo.graph.edges import connect
+from molzoo.graph.edges import connect, without_edges
 
 
 class RadiusGraph(BaseTransform):
@@ -26,10 +24,7 @@ class RadiusGraph(BaseTransform):
 
     def forward(self, data: Data) -> AtomGraph:
         """``data`` with its edges."""
-        bare = copy.copy(data)
-        for name in [name for name in bare.keys() if name.startswith(("edge_", "pair_"))]:  # noqa: SIM118: PyG's keys()
-            del bare[name]
-        return connect(bare, self.cutoff)
+        return connect(Data(**without_edges(data.to_dict())), self.cutoff)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(cutoff={self.cutoff})"

@@ -2,8 +2,8 @@
 
 K. T. Schütt, O. T. Unke, M. Gastegger, ICML 2021, https://arxiv.org/abs/2102.03150.
 
-New in it: beside scalars s, atoms carry vectors v that turn with the molecule, so that directions travel along edges at the cost
-of distances. Messages mix neighbours, updates mix the channels of one atom.
+New in it: beside scalars s, atoms carry vectors v that turn with the molecule, so that directions travel along edges at the
+cost of distances. Messages mix neighbours, updates mix the channels of one atom.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ EPSILON = 1e-8
 
 
 class Interaction(nn.Module):
-    """The message (figure 2b, eqs. 7 and 8), one sum over neighbours along three paths:
+    """The message (figure 2b, eqs. 7 and 8), one sum over neighbours along three paths.
 
     Δs_i = Σ_j φ_s(s_j) ∘ W_s(d_ij),
     Δv_i = Σ_j v_j ∘ φ_vv(s_j) ∘ W_vv(d_ij) + φ_vs(s_j) ∘ W_vs(d_ij) u_ij.
@@ -55,9 +55,9 @@ class Interaction(nn.Module):
 
 
 class Update(nn.Module):
-    """Mixing within an atom (figure 2c, eqs. 9 and 10), with a_ss, a_vv, a_sv = MLP(s, ‖V v‖):
+    """Mixing within an atom (figure 2c, eqs. 9 and 10).
 
-    Δs = a_ss + a_sv ⟨U v, V v⟩,  Δv = a_vv U v.
+    Δs = a_ss + a_sv ⟨U v, V v⟩,  Δv = a_vv U v,  with a_ss, a_vv, a_sv = MLP(s, ‖V v‖).
     """
 
     def __init__(self, channels: int) -> None:

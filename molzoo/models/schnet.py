@@ -2,8 +2,8 @@
 
 K. T. Schütt et al., NeurIPS 2017 and J. Chem. Phys. 148, 241722 (2018), https://arxiv.org/abs/1706.08566.
 
-New in it: the filter of a convolution is a function of the distance, so that atoms need not lie on a grid. Scalars flow: from the
-element's embedding, through residual interactions with the neighbours, to the readout.
+New in it: the filter of a convolution is a function of the distance, so that atoms need not lie on a grid. Scalars flow: from
+the element's embedding, through residual interactions with the neighbours, to the readout.
 """
 
 from typing import Any

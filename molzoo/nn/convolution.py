@@ -2,24 +2,30 @@
 
     out_i[q] = Σ_{j∈N(i)} Σ_{p→q}  w_ij[p] · C_p( x_j[in(p)] , Y(u_ij) )
 
-Each path p couples an input block with the harmonics of degree l into an output block; C_p is a table of coefficients. SchNet is
-the single path 0⊗0→0; PaiNN has three. The harmonic of degree 0 is 1 and is not read. Here stands the reference, as PyG messages; faster kernels change only the inside.
+Each path p couples an input block with the harmonics of degree l into an output block; C_p is a table of coefficients. SchNet
+is the single path 0⊗0→0; PaiNN has three. Two ways lead to the same numbers: PyG messages, which can be read, explained and
+hooked, and the compiled loops of :mod:`molzoo.kernels`, which make no tensor for each edge.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch_geometric.nn import MessagePassing
 
+from molzoo.kernels import ConvolutionProgram, Index, Term, contract, fused
 from molzoo.nn.scatter import sum_rows
 from molzoo.o3 import Irreps
 from molzoo.shapes import Float, Int, Tensor
 
+_STEPS = ("propagate", "message", "aggregate")
 
-class Edges(NamedTuple):
+
+@dataclass(frozen=True, eq=False)
+class Edges:
     """Where messages run: from ``src`` to ``dst`` (sorted), each reading row ``w_row`` of the weights.
 
     Source and destination nodes need not be the same set, and nothing is assumed about reverse edges.
@@ -29,13 +35,20 @@ class Edges(NamedTuple):
     dst: Int[Tensor, " E"]
     n_dst: int
     w_row: Int[Tensor, " E"]
+    _indices: dict[tuple[int, int], Index] = field(default_factory=dict, repr=False)
+
+    def index(self, n_src: int, n_rows: int) -> Index:
+        """The edges as compiled loops want them; made once and shared by all layers."""
+        if (n_src, n_rows) not in self._indices:
+            self._indices[n_src, n_rows] = Index(self.src, self.dst, self.w_row, n_src, self.n_dst, n_rows)
+        return self._indices[n_src, n_rows]
 
 
 class Path(NamedTuple):
     """Input block ⊗ harmonics of degree ``l`` → output block; blocks are counted in their irreps."""
 
     block_in: int
-    l: int  # noqa: E741
+    l: int
     block_out: int
 
 
@@ -62,9 +75,22 @@ class Convolution(MessagePassing):
             raise ValueError(f"all blocks need the same number of channels: {self.irreps_in} → {self.irreps_out}")
         self.channels = channels.pop()
         self.tables = nn.ModuleList(_Table(*self._degrees(path)) for path in self.paths)
+        self.program = self._program()
 
     def _degrees(self, path: Path) -> tuple[int, int, int]:
         return self.irreps_in[path.block_in].ir.l, path.l, self.irreps_out[path.block_out].ir.l
+
+    def _program(self) -> ConvolutionProgram:
+        """The paths with their rows counted through all blocks."""
+        first_in, first_out = (
+            [s.start // self.channels for s in irreps.slices()] for irreps in (self.irreps_in, self.irreps_out)
+        )
+        paths = []
+        for (block_in, l, block_out), table in zip(self.paths, self.tables, strict=True):
+            terms = ((m, n, k, float(table.table[m, n, k]) * table.norm) for m, n, k in table.table.nonzero().tolist())
+            paths.append(tuple(Term(first_in[block_in] + m, l * l + n, first_out[block_out] + k, v) for m, n, k, v in terms))
+        rows_in, rows_out = self.irreps_in.dim // self.channels, self.irreps_out.dim // self.channels
+        return ConvolutionProgram(rows_in, (1 + max(path.l for path in self.paths)) ** 2, rows_out, tuple(paths))
 
     def forward(
         self,
@@ -74,8 +100,15 @@ class Convolution(MessagePassing):
         edges: Edges,
     ) -> Float[Tensor, "n_dst dim_out"]:
         """Sum of the messages that arrive at each destination."""
+        if fused(x, Y, w) and not self._watched():
+            return contract(self.program, edges.index(len(x), len(w)), x, Y, w)
         size = (x.shape[0], edges.n_dst)
         return self.propagate(torch.stack((edges.src, edges.dst)), x=(x, None), Y=Y, w=w, w_row=edges.w_row, size=size)
+
+    def _watched(self) -> bool:
+        """Whether an explainer or a hook wants to see messages."""
+        hooks = (getattr(self, f"_{step}_forward{when}_hooks") for step in _STEPS for when in ("_pre", ""))
+        return bool(self.explain) or any(hooks)
 
     def message(
         self,
@@ -88,7 +121,8 @@ class Convolution(MessagePassing):
         # Split, never sliced: the derivative of a slice fills the whole tensor with zeros, that of a split is one ``cat``.
         C, E = self.channels, len(x_j)
         w_p = w.index_select(0, w_row).split(C, 1)
-        x = [block.view(E, -1, C) for block in x_j.split([term.dim for term in self.irreps_in], 1)]
+        blocks_in = zip(x_j.split([term.dim for term in self.irreps_in], 1), self.irreps_in, strict=True)
+        x = [block.view(E, term.ir.dim, C) for block, term in blocks_in]
         Y_l = Y.split([2 * l + 1 for l in range(math.isqrt(Y.shape[1]))], 1)
         out: list[Tensor | None] = [None] * len(self.irreps_out)
         for path, table, weight in zip(self.paths, self.tables, w_p, strict=True):
@@ -109,33 +143,34 @@ class Convolution(MessagePassing):
 class _Table(nn.Module):
     """C_p for degrees (l_in, l, l_out) up to 1, normalised as √(2l_out+1) times the Wigner 3j symbol of e3nn."""
 
-    coefficients: Tensor
+    table: Tensor
 
-    def __init__(self, l_in: int, l: int, l_out: int) -> None:  # noqa: E741
+    def __init__(self, l_in: int, l: int, l_out: int) -> None:
         super().__init__()
         self.degrees = (l_in, l, l_out)
-        self.register_buffer("coefficients", _coefficients(l_in, l, l_out), persistent=False)
+        table, self.norm = _coefficients(l_in, l, l_out)
+        self.register_buffer("table", table, persistent=False)
 
     def forward(self, x: Float[Tensor, "E m C"], Y: Float[Tensor, "E n"], w: Float[Tensor, "E 1 C"]) -> Float[Tensor, "E k C"]:
-        """w · C(x, Y) of each edge."""
+        """The product w · C(x, Y) of each edge."""
         l_in, l, _ = self.degrees
-        if l == 0:  # C is the identity, and Y is 1
-            return w * x
+        if l == 0:  # C is the identity
+            return (w * Y[:, :, None]) * x
         if l_in == 0:  # likewise
             return (w * x) * Y[:, :, None]
-        return w * torch.einsum("mnk,emc,en->ekc", self.coefficients, x, Y)
+        return w * torch.einsum("mnk,emc,en->ekc", self.table, x, self.norm * Y)
 
 
-def _coefficients(l_in: int, l: int, l_out: int) -> Tensor:  # noqa: E741
-    """The table for one path, shape (2 l_in + 1, 2 l + 1, 2 l_out + 1)."""
+def _coefficients(l_in: int, l: int, l_out: int) -> tuple[Tensor, float]:
+    """Table of one path, shape (2 l_in + 1, 2 l + 1, 2 l_out + 1), in whole numbers, which no cast rounds, and its factor."""
     eye = torch.eye(3)
     epsilon = torch.linalg.cross(eye[:, None].expand(3, 3, 3), eye[None].expand(3, 3, 3))
     tables = {
-        (0, 0, 0): torch.ones(1, 1, 1),
-        (0, 1, 1): eye[None],
-        (1, 0, 1): eye[:, None],
-        (1, 1, 0): eye[:, :, None] / 3**0.5,
-        (1, 1, 1): epsilon / 2**0.5,
+        (0, 0, 0): (torch.ones(1, 1, 1), 1.0),
+        (0, 1, 1): (eye[None], 1.0),
+        (1, 0, 1): (eye[:, None], 1.0),
+        (1, 1, 0): (eye[:, :, None], 3**-0.5),
+        (1, 1, 1): (epsilon, 2**-0.5),
     }
     if (l_in, l, l_out) not in tables:
         raise ValueError(f"no coefficients for the path {l_in} ⊗ {l} → {l_out}; degrees up to 1 that form a triangle are there")

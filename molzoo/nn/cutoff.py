@@ -38,7 +38,8 @@ class Envelope(nn.Module):
         x = (d / self.cutoff).clamp(max=1.0)
         if self.name == "cosine":
             return 0.5 * (torch.cos(torch.pi * x) + 1)
-        return 1 - x**6 * (28 - 48 * x + 21 * x**2)
+        # The same polynomial by its threefold root: no cancellation, so never negative, and exact near the cutoff.
+        return (1 - x) ** 3 * (1 + x * (3 + x * (6 + x * (10 + x * (15 + x * 21)))))
 
     def extra_repr(self) -> str:
         """For printing."""

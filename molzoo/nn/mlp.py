@@ -1,6 +1,7 @@
 """Dense layers and their activations."""
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +34,6 @@ def mlp(*widths: int, activation: nn.Module) -> nn.Sequential:
     torch.Size([3, 1])
     """
     layers: list[nn.Module] = []
-    for n_in, n_out in zip(widths, widths[1:], strict=False):
+    for n_in, n_out in pairwise(widths):
         layers += [dense(n_in, n_out), activation]
     return nn.Sequential(*layers[:-1])

@@ -8,6 +8,19 @@ from molzoo.o3 import Irreps
 from molzoo.shapes import Float, Tensor
 
 
+def only(gives: tuple[str, ...], irreps_out: Irreps) -> None:
+    """Refuse irreps that a readout cannot give.
+
+    Raises:
+        ValueError: ``irreps_out`` holds others than ``gives``.
+    """
+    others = [str(term.ir) for term in irreps_out if str(term.ir) not in gives]
+    if others:
+        raise ValueError(
+            f"irreps_out={str(irreps_out)!r}: this model gives {' and '.join(gives)} of each atom, not {others[0]}"
+        )
+
+
 class Linear(nn.Module):
     """A linear map that respects rotations: one matrix for scalars (with a bias), one for vectors, none between them.
 
@@ -18,6 +31,7 @@ class Linear(nn.Module):
 
     def __init__(self, channels: int, irreps_out: Irreps) -> None:
         super().__init__()
+        only(("0e", "1o"), irreps_out)
         self.irreps_out = irreps_out
         n_scalars, n_vectors = irreps_out.count("0e"), irreps_out.count("1o")
         self.scalars = dense(channels, n_scalars) if n_scalars else None
@@ -45,6 +59,7 @@ class ScalarReadout(nn.Module):
 
     def __init__(self, channels: int, irreps_out: Irreps, activation: nn.Module) -> None:
         super().__init__()
+        only(("0e",), irreps_out)
         self.hidden = nn.Sequential(dense(channels, channels // 2), activation)
         self.linear = Linear(channels // 2, irreps_out)
 

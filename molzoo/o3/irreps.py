@@ -19,7 +19,7 @@ class Irrep(NamedTuple):
     (1o, 5)
     """
 
-    l: int  # noqa: E741 - the letter of every textbook
+    l: int
     p: int
 
     @classmethod
@@ -47,7 +47,7 @@ class MulIrrep(NamedTuple):
 
     @property
     def dim(self) -> int:
-        """mul · (2l + 1)."""
+        """The length mul · (2l + 1)."""
         return self.mul * self.ir.dim
 
     def __repr__(self) -> str:
@@ -65,6 +65,7 @@ class Irreps(tuple[MulIrrep, ...]):
     """
 
     def __new__(cls, irreps: "str | Irreps" = "") -> "Irreps":
+        """Read a text such as ``"128x0e + 64x1o"``."""
         return super().__new__(cls, _parse(irreps) if isinstance(irreps, str) else irreps)
 
     @property

@@ -2,12 +2,12 @@
 
 import math
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
 
@@ -42,6 +42,8 @@ class Keeper(Callback):
             self.waited += 1
             if self.patience and self.waited >= self.patience:
                 trainer.should_stop = True
+                if trainer.is_global_zero:
+                    print(f"no better for {self.waited} validations: training ends")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the training state beside the last one, then put it in its place."""
@@ -60,7 +62,31 @@ class Keeper(Callback):
 
 
 class StopWatch(Callback):
-    """Logs, for each epoch, how long steps took and how long they waited for data."""
+    """Logs, for each epoch, how long steps took and how long they waited for data; counts the seconds of the whole training."""
+
+    def __init__(self) -> None:
+        self.before, self._began = 0.0, math.nan
+
+    @property
+    def seconds(self) -> float:
+        """Of training and validation, those before a resumption included."""
+        return self.before if math.isnan(self._began) else self.before + time.monotonic() - self._began
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start to count."""
+        self._began = time.monotonic()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop."""
+        self.before, self._began = self.seconds, math.nan
+
+    def state_dict(self) -> dict[str, Any]:
+        """The seconds so far."""
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.before = state_dict["seconds"]
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start anew."""
@@ -83,28 +109,51 @@ class StopWatch(Callback):
 
 
 class Teller(Callback):
-    """One line for a validation, at most every few seconds where nobody watches; with the time that is left.
+    """One line after an epoch, at most every few seconds where nobody watches; with the time that is left.
 
-    On a terminal the line is rewritten in place.
+    On a terminal the line is rewritten in place, during the epoch too.
     """
 
     def __init__(self) -> None:
         self.terminal = sys.stdout.isatty()
         self.interval = 0.5 if self.terminal else 20.0
-        self._start, self._told = time.monotonic(), -math.inf
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock; a resumed run has done a part already."""
+        self._start, self._told, self._done = time.monotonic(), -math.inf, pl_module.progress()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Say how far the epoch is, to whoever watches."""
+        if self.terminal:
+            self._tell(trainer, pl_module, f"epoch {trainer.current_epoch + 1}, {batch_idx + 1}/{trainer.num_training_batches}")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say how it goes."""
-        last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
+        self._tell(trainer, pl_module, f"epoch {trainer.current_epoch + 1}")
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The last line stays."""
+        self._told = -math.inf
+        self._tell(trainer, pl_module, f"epoch {trainer.current_epoch}, the last", last=True)
+
+    def _tell(self, trainer: Trainer, pl_module: LightningModule, where: str, last: bool = False) -> None:
         now = time.monotonic()
-        if not trainer.is_global_zero or (now - self._told < self.interval and not last):
+        if not trainer.is_global_zero or now - self._told < self.interval:
             return
         self._told = now
-        used, done = now - self._start, pl_module.progress
-        left = f", {_clock(used * (1 - done) / done)} left" if 0 < done < 1 else ""
-        errors = ", ".join(f"{name} {row['mae']:.3g} {row['unit']}" for name, row in pl_module.val_metrics.items())
-        line = f"epoch {trainer.current_epoch + 1}, {_clock(used)}{left}: validation MAE {errors or 'not yet known'}"
-        print(f"\r\033[K{line}" if self.terminal else line, end="" if self.terminal and not last else "\n", flush=True)
+        used, done = now - self._start, pl_module.done - self._done
+        left = f", {_clock(used * (1 - pl_module.done) / done)} left" if done > 0 and not last else ""
+        errors = ", ".join(f"{name} {_short(row['mae'])} {row['unit']}" for name, row in pl_module.val_metrics.items())
+        line = f"{where}, {_clock(used)}{left}: validation MAE {errors or 'not yet known'}"
+        if self.terminal:  # cut, for a line that wraps cannot be rewritten
+            line = f"\r\033[K{line[: shutil.get_terminal_size().columns - 1]}"
+        print(line, end="" if self.terminal and not last else "\n", flush=True)
+
+
+def _short(error: float) -> str:
+    return f"{error:.0f}" if error >= 100 else f"{error:.3g}"
 
 
 def _clock(seconds: float) -> str:
@@ -128,8 +177,3 @@ class Curve(Callback):
         timer = next((c for c in trainer.callbacks if isinstance(c, Timer)), None)
         while timer and self.due and timer.time_elapsed() >= 60 * self.due[0]:
             save(pl_module.predictor, self.folder / f"model_{self.due.pop(0):g}min.pt")
-
-
-def threads() -> int:
-    """Threads torch computes with, for the record of a run."""
-    return torch.get_num_threads()

@@ -24,9 +24,11 @@ class EMA(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
         """Move the average towards the weights."""
+        if trainer.global_step == self.step:  # gradients are still being accumulated
+            return
         beta = min(self.decay, (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(self.average, _weights(pl_module), 1 - beta)
-        self.step += 1
+        self.step = trainer.global_step
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put the average into the network."""

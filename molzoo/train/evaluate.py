@@ -14,7 +14,7 @@ from molzoo.shapes import Tensor
 
 @dataclass
 class Evaluation:
-    """Errors by quantity (see :meth:`molzoo.loss.Metrics.compute`), and labels and predictions, flat."""
+    """Errors by quantity (see :meth:`molzoo.loss.Metrics.compute`), and known labels and their predictions, flat."""
 
     metrics: dict[str, dict[str, Any]]
     labels: dict[str, Tensor] = field(default_factory=dict)
@@ -35,8 +35,9 @@ def evaluate(predictor: Predictor, batches: Iterable[AtomGraph], names: Iterable
             found = predictor(graph.to(device), wanted)
             metrics.update(found, graph)
             for name in wanted:
-                labels[name].append(graph[name].flatten().cpu())
-                predictions[name].append(found[name].flatten().cpu())
+                known = ~graph[name].isnan()
+                labels[name].append(graph[name][known].cpu())
+                predictions[name].append(found[name][known].cpu())
     predictor.train(was_training)
     return Evaluation(
         metrics.compute(),

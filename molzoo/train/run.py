@@ -1,15 +1,20 @@
 """``fit``: from a model's name and a data set to a trained Predictor and a folder that tells how it came about."""
 
 import inspect
+import json
 import logging
-import time
+import math
+import re
+import shutil
+import signal
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Trainer, seed_everything
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from molzoo.checkpoint import load
@@ -18,9 +23,11 @@ from molzoo.data.facts import DataFacts
 from molzoo.loss import metrics_table
 from molzoo.models import row
 from molzoo.predictor import Predictor
+from molzoo.quantities import nearest
+from molzoo.train import start
 from molzoo.train.callbacks import LAST, MODEL, Keeper, StopWatch, Teller
 from molzoo.train.ema import EMA
-from molzoo.train.evaluate import evaluate
+from molzoo.train.evaluate import Evaluation, evaluate
 from molzoo.train.report import plot_learning_curve, plot_parity, write_results
 from molzoo.train.settings import Settings
 from molzoo.train.task import Task
@@ -53,73 +60,136 @@ def fit(
         folder: where results go.
         seed: of weights and of the order of the data.
         resume: go on from the folder's ``last.ckpt``.
-        config: stored beside the model, for the record.
+        config: stored beside the model, for the record; by default what the other arguments amount to.
+
+    Raises:
+        ValueError, FileNotFoundError: something was wrong with the arguments or the data; nothing has been written then.
+        FloatingPointError: the loss became infinite or NaN; the best model so far is kept.
     """
-    task, folder = task or Settings(), Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    seed_everything(seed, workers=True, verbose=False)
+    task, folder, options = task or Settings(), Path(folder), dict(trainer or {})
+    torch.manual_seed(seed)
+    config = dict(config or start.describe(model, arguments or {}, data, task, options, folder, seed))
+    state = start.read_state(folder / LAST, config) if resume else None
+    lightning = make_trainer(folder, task, options, config, state)
     facts = data.prepare(list(task.loss), _cutoff(model, arguments), task.references)
+    if not len(data.splits.val):
+        raise ValueError("no frame is left to validate on; give data.val a count such as 50 or a fraction such as 0.1")
+    if state is not None:
+        facts = DataFacts.from_dict(json.loads(state["molzoo"]["facts"]))
+    elif task.init_from:
+        facts = start.with_scales_of(task.init_from, model, facts)
     predictor = Predictor(model, list(task.loss), _filled(model, arguments, facts), facts)
-    if task.init_from:
-        print(_start_from(predictor, task.init_from))
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # advertisements and a list of absent devices
-    lightning = make_trainer(folder, task, dict(trainer or {}), dict(config or {}))
+    told = start.copy_weights(predictor, task.init_from) if task.init_from and state is None else ""
+    module = Task(predictor, task, config)
+    # Whatever was wrong with the arguments has been said by now; from here on files are written.
     if lightning.is_global_zero:
-        (folder / "card.txt").write_text(data.card + "\n")
-        print(data.card)
-    started = time.monotonic()
-    _train(lightning, Task(predictor, task), data, folder / LAST if resume else None)
+        _prepare_folder(folder, data.card, anew=state is None)
+        print("\n".join(filter(None, [data.card, told])))
+    _train(lightning, module, data, folder, state)
+    predictor = load(folder / MODEL, device=lightning.strategy.root_device)
     if lightning.is_global_zero:
-        predictor = load(folder / MODEL)
-        report(predictor, data, folder, {"train_seconds": time.monotonic() - started, "seed": seed})
-    lightning.strategy.barrier()
-    return predictor
+        seconds = next(c for c in lightning.callbacks if isinstance(c, StopWatch)).seconds
+        report(predictor, data, folder, {"train_seconds": seconds, "seed": seed})
+    return predictor.cpu()
 
 
-def make_trainer(folder: Path, task: Settings, options: dict[str, Any], config: dict[str, Any]) -> Trainer:
-    """Lightning's trainer with molzoo's callbacks and loggers."""
+def make_trainer(
+    folder: Path, task: Settings, options: dict[str, Any], config: dict[str, Any], state: dict[str, Any] | None = None
+) -> Trainer:
+    """Lightning's trainer with molzoo's callbacks and loggers.
+
+    Raises:
+        ValueError: an option is unknown, not the user's to set, or not one that Lightning accepts here.
+    """
     keeper = Keeper(folder, config, task.stop_patience)
-    # The keeper comes first, so that it saves while the averaged weights are still in the network.
-    callbacks = [keeper, StopWatch(), Teller(), *([EMA(task.ema)] if task.ema else []), *options.pop("callbacks", [])]
-    loggers = [CSVLogger(folder, name="", version=""), TensorBoardLogger(folder, name="", version="tensorboard")]
-    defaults = {"max_epochs": 100, "num_sanity_val_steps": 0, "log_every_n_steps": 50, "gradient_clip_val": 10.0}
-    fixed = {
-        "default_root_dir": folder,
-        "logger": loggers,
-        "callbacks": callbacks,
-        "enable_checkpointing": False,  # the keeper does it, atomically
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "use_distributed_sampler": False,  # the batch sampler shares out the frames itself
-        "inference_mode": False,  # forces need autograd in validation too
-        "barebones": False,
-    }
-    given = {name: value for name, value in options.items() if value is not None and name not in fixed}
-    return Trainer(**defaults | given | fixed)
+    # The average comes last: whoever saves does so while it is still in the network.
+    callbacks = [keeper, *(options.get("callbacks") or []), StopWatch(), Teller(), *([EMA(task.ema)] if task.ema else [])]
+    done = {} if state is None else {"purge_step": state["global_step"]}  # for TensorBoard, from where it goes on
+    loggers = [
+        CSVLogger(folder, name="", version="", flush_logs_every_n_steps=1),
+        TensorBoardLogger(folder, name="", version="tensorboard", **done),
+    ]
+    limited = any(options.get(limit) not in (None, -1) for limit in ("max_steps", "max_time"))
+    defaults = {"max_epochs": -1 if limited else 100, "num_sanity_val_steps": 0, "log_every_n_steps": 50}
+    defaults["gradient_clip_val"] = 10.0
+    given = {name: value for name, value in options.items() if value is not None and name != "callbacks"}
+    _check_options(given)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # advertisements and lists of absent devices
+    try:
+        return Trainer(**defaults | given | FIXED | {"default_root_dir": folder, "logger": loggers, "callbacks": callbacks})
+    except (MisconfigurationException, ValueError, TypeError) as error:
+        raise ValueError(f"trainer: {' '.join(str(error).split())}") from error
 
 
-def _train(lightning: Trainer, task: Task, data: Data, checkpoint: Path | None) -> None:
-    if checkpoint is not None and not checkpoint.is_file():
-        raise FileNotFoundError(f"there is nothing to resume: {str(checkpoint)!r} does not exist; leave out --resume")
+FIXED: dict[str, Any] = {
+    "enable_checkpointing": False,  # the keeper does it, atomically
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+    "use_distributed_sampler": False,  # the batch sampler shares out the frames itself
+    "inference_mode": False,  # forces need autograd in validation too
+    "barebones": False,
+    "fast_dev_run": False,  # keeps no model; max_steps does
+    "reload_dataloaders_every_n_epochs": 0,
+}
+"""Options of Lightning's trainer that are molzoo's to set, beside the folder, loggers and callbacks."""
+
+
+def _check_options(given: dict[str, Any]) -> None:
+    known = set(inspect.signature(Trainer).parameters) - set(FIXED) - {"default_root_dir", "logger"}
+    for name in given:
+        if name in FIXED or name in ("default_root_dir", "logger"):
+            raise ValueError(f"trainer.{name} is set by molzoo; leave it out")
+        if name not in known:
+            raise ValueError(f"trainer.{name}: {name!r} is not a key of 'trainer'{nearest(name, sorted(known))}")
+    time = given.get("max_time")
+    if isinstance(time, str) and not re.fullmatch(r"\d+:\d\d:\d\d:\d\d", time.strip()):
+        raise ValueError(f"trainer.max_time: {time!r} is not a time; type days:hours:minutes:seconds, e.g. 00:00:15:00")
+
+
+def _prepare_folder(folder: Path, card: str, anew: bool) -> None:
+    """The folder with the data card; of a run that was there before, nothing that could be taken for the new one's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if anew and (folder / LAST).is_file():
+        print(f"{folder} holds a run already: it is replaced (to go on with one, add --resume)\n")
+        for name in (LAST, "results.json", "parity.png", "learning_curve.png"):
+            (folder / name).unlink(missing_ok=True)
+        shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+    (folder / "card.txt").write_text(card + "\n")
+
+
+def _train(lightning: Trainer, task: Task, data: Data, folder: Path, state: dict[str, Any] | None) -> None:
+    train, val = data.loader("train"), data.loader("val")
+    lightning.log_every_n_steps = min(lightning.log_every_n_steps, max(len(train), 1))
+    on_interrupt = signal.getsignal(signal.SIGINT)
     with warnings.catch_warnings():
         # Batches lie in memory already: worker processes would only slow them down.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
         warnings.filterwarnings("ignore", ".*Experiment logs directory .* exists and is not empty.*")
-        lightning.fit(
-            task,
-            train_dataloaders=data.loader("train"),
-            val_dataloaders=data.loader("val"),
-            ckpt_path=checkpoint,
-            weights_only=True,
-        )
+        warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated", FutureWarning)  # Lightning's use of torch
+        if state is not None and lightning.is_global_zero:
+            start.keep_rows(lightning.loggers[0], before=state["global_step"])
+        try:
+            lightning.fit(task, train, val, ckpt_path=state and folder / LAST, weights_only=True)
+        except torch.OutOfMemoryError as error:
+            raise MemoryError("the device's memory is full; lower data.batch_size, or bound data.max_edges") from error
+        except SystemExit as error:  # how Lightning ends after Ctrl-C, which it leaves switched off
+            if not isinstance(error.__context__, KeyboardInterrupt):
+                raise
+            signal.signal(signal.SIGINT, on_interrupt)
+            raise KeyboardInterrupt from None
+    lightning.strategy.barrier()  # whoever comes first waits until the last model is written
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()  # what follows is for one process, and takes all test frames
+    if next(c for c in lightning.callbacks if isinstance(c, Keeper)).best == math.inf:
+        raise ValueError("no validation took place, so that no model was kept; lower trainer.check_val_every_n_epoch")
 
 
 def report(predictor: Predictor, data: Data, folder: Path, record: dict[str, Any]) -> None:
     """Evaluate on the test data; write numbers and pictures; print a table and where everything lies."""
-    evaluation = evaluate(predictor, data.loader("test"))
+    evaluation = evaluate(predictor, data.loader("test", share=False)) if len(data.splits.test) else Evaluation({})
     files = {
         "model": folder / MODEL,
-        "parity plot": plot_parity(evaluation, folder / "parity.png"),
+        "parity plot": plot_parity(evaluation, folder / "parity.png") if evaluation.metrics else None,
         "learning curve": plot_learning_curve(folder / "metrics.csv", folder / "learning_curve.png"),
     }
     record |= {
@@ -129,7 +199,8 @@ def report(predictor: Predictor, data: Data, folder: Path, record: dict[str, Any
         "test": evaluation.metrics,
     }
     files["results"] = write_results(folder, record)
-    print("\nTest errors\n" + metrics_table(evaluation.metrics) + "\n")
+    table = metrics_table(evaluation.metrics) if evaluation.metrics else "none: there are no test frames"
+    print(f"\nTest errors\n{table}\n")
     for name, path in files.items():
         if path is not None:
             print(f"{name + ':':<16}{path}")
@@ -148,14 +219,3 @@ def _filled(model: str, arguments: Mapping[str, Any] | None, facts: DataFacts) -
             filled[name] = getattr(facts, name)
     filled.pop("irreps_out", None)
     return filled
-
-
-def _start_from(predictor: Predictor, path: str) -> str:
-    """Copy the weights whose names and shapes agree; say which did not."""
-    mine, theirs = predictor.state_dict(), load(path).state_dict()
-    shared = {name: theirs[name] for name in mine if name in theirs and mine[name].shape == theirs[name].shape}
-    if not shared:
-        raise ValueError(f"nothing in {path!r} fits this {predictor.model_name}; give the model the same arguments")
-    predictor.load_state_dict(shared, strict=False)
-    fresh = sorted(set(mine) - set(shared))
-    return f"started from {path}: {len(shared)} of {len(mine)} tensors; fresh: {', '.join(fresh) or 'none'}"

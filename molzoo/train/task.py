@@ -1,5 +1,7 @@
 """The Lightning task: one step of training, one of validation, and what a resumed run must find again."""
 
+import json
+import math
 from fnmatch import fnmatch
 from typing import Any
 
@@ -10,6 +12,7 @@ from lightning.pytorch.callbacks import Timer
 from molzoo.graph import AtomGraph
 from molzoo.loss import Loss, Metrics
 from molzoo.predictor import Predictor
+from molzoo.quantities import nearest
 from molzoo.shapes import Tensor
 from molzoo.train.schedule import Schedule
 from molzoo.train.settings import Settings
@@ -21,11 +24,15 @@ class Task(LightningModule):
     Args:
         predictor: what to train.
         settings: how.
+        config: of the run; a resumed one must have the same.
+
+    Raises:
+        ValueError: a pattern of ``freeze`` means no parameter, or all of them are frozen.
     """
 
-    def __init__(self, predictor: Predictor, settings: Settings) -> None:
+    def __init__(self, predictor: Predictor, settings: Settings, config: dict[str, Any] | None = None) -> None:
         super().__init__()
-        self.predictor, self.settings = predictor, settings
+        self.predictor, self.settings, self.config = predictor, settings, config or {}
         self.loss = Loss(settings.loss)
         self.schedule = Schedule(
             settings.schedule,
@@ -36,18 +43,19 @@ class Task(LightningModule):
             settings.lr_patience,
         )
         self.val_metrics: dict[str, dict[str, Any]] = {}
-        for name, parameter in predictor.named_parameters():
-            if any(fnmatch(name, pattern) for pattern in settings.freeze):
-                parameter.requires_grad_(False)
+        self.done = 0.0
+        for pattern in settings.freeze:
+            _freeze(predictor, pattern)
+        if not any(p.requires_grad for p in predictor.parameters()):
+            raise ValueError(f"task.freeze: {settings.freeze} leaves nothing to train; name fewer parameters")
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW over whatever is not frozen; the learning rate is set before each step."""
         free = [p for p in self.parameters() if p.requires_grad]
         return torch.optim.AdamW(free, lr=self.settings.lr, weight_decay=self.settings.weight_decay, fused=True)
 
-    @property
     def progress(self) -> float:
-        """How much of the training is done, 0 … 1: in steps or in time, whichever is further."""
+        """How much of the training is done, 0 … 1: in steps or in time, whichever is further; all processes ask together."""
         trainer = self.trainer
         steps = trainer.estimated_stepping_batches
         done = self.global_step / steps if 0 < steps < float("inf") else 0.0
@@ -61,22 +69,25 @@ class Task(LightningModule):
 
     def on_train_batch_start(self, batch: AtomGraph, batch_idx: int) -> None:
         """Set the learning rate of this step."""
-        self._progress = self.progress
+        self.done = self.progress()
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = self.schedule.at(self.global_step, self._progress)
+            group["lr"] = self.schedule.at(self.global_step, self.done)
 
     def training_step(self, graph: AtomGraph, batch_idx: int) -> Tensor:
         """The loss of a batch."""
-        loss, parts = self.loss(self.predictor(graph), graph, self._progress)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss became {loss.item()} at epoch {self.current_epoch}, batch {batch_idx}; lower task.lr or look at the "
-                f"labels of that batch; the best model so far is kept"
-            )
-        if self.global_step % self.trainer.log_every_n_steps == 0:
+        loss, parts = self.loss(self.predictor(graph), graph, self.done)
+        self._refuse_nan(float(loss.detach()), f"batch {batch_idx + 1}")
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # when Lightning writes, too
             logs = {"train/loss": loss, "lr": self.trainer.optimizers[0].param_groups[0]["lr"]}
             self.log_dict(logs | {f"train/{name}": part for name, part in parts.items()}, batch_size=graph.n_graphs)
         return loss
+
+    def _refuse_nan(self, loss: float, where: str) -> None:
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss became {loss} in epoch {self.current_epoch + 1}, {where}; lower task.lr (now {self.settings.lr:g}) "
+                "or look at the labels; the best model so far is kept"
+            )
 
     def on_validation_epoch_start(self) -> None:
         """Begin new sums."""
@@ -96,16 +107,32 @@ class Task(LightningModule):
         if self.trainer.world_size > 1:
             torch.distributed.all_reduce(self._sums)
         loss = float(self._sums[0] / self._sums[1].clamp(min=1))
+        self._refuse_nan(loss, "validation")
         named = {f"val/{name}_mae [{row['unit']}]": row["mae"] for name, row in self.val_metrics.items()}
         self.log_dict({"val/loss": loss, **named}, prog_bar=False)
         if not self.trainer.sanity_checking:
             self.schedule.validated(loss)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the schedule and the random number generator."""
-        checkpoint["molzoo"] = {"schedule": self.schedule.state_dict(), "rng": torch.get_rng_state()}
+        """Add the schedule, the random number generator, and what a resumed run must agree with."""
+        checkpoint["molzoo"] = {
+            "schedule": self.schedule.state_dict(),
+            "rng": torch.get_rng_state(),
+            "config": json.dumps(self.config, default=str),
+            "facts": json.dumps(self.predictor.facts.to_dict()),
+        }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on from there."""
         self.schedule.load_state_dict(checkpoint["molzoo"]["schedule"])
         torch.set_rng_state(checkpoint["molzoo"]["rng"].cpu())
+
+
+def _freeze(predictor: Predictor, pattern: str) -> None:
+    named = dict(predictor.named_parameters())
+    found = [parameter for name, parameter in named.items() if fnmatch(name, pattern)]
+    if not found:
+        parts = sorted({".".join(name.split(".")[:2]) + "*" for name in named})
+        raise ValueError(f"task.freeze: {pattern!r} matches no parameter{nearest(pattern, parts)}")
+    for parameter in found:
+        parameter.requires_grad_(False)

@@ -1,0 +1,168 @@
+"""``molzoo test`` and ``molzoo predict``: what a trained model is for."""
+
+import argparse
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from molzoo.cli import config as configs
+from molzoo.quantities import nearest, quantity
+
+if TYPE_CHECKING:
+    from molzoo.data import Data
+    from molzoo.graph import AtomGraph
+    from molzoo.predictor import Predictor
+
+
+def test_(words: list[str]) -> None:
+    """Errors of a model on labelled data."""
+    parser = _Parser("test", "MODEL [CONFIG|FILE] [--data.KEY VALUE …] [-o results.json]")
+    parser.add_argument("model", metavar="MODEL", help="a model.pt")
+    parser.add_argument(
+        "data", metavar="CONFIG|FILE", nargs="?", help="whose test split, or all of a labelled file; else the model's own"
+    )
+    parser.add_argument("-o", "--out", metavar="JSON", help="write the errors there too")
+    _add_common(parser)
+    own, sections = _without_sections(words)
+    options = parser.parse_args(own)
+    report = _test(options, sections)
+    if options.out:
+        from molzoo.checkpoint import write_atomically
+
+        text = json.dumps(report, indent=2) + "\n"
+        write_atomically(options.out, lambda file: file.write(text.encode()))
+
+
+def predict_(words: list[str]) -> None:
+    """Predictions for a file of structures."""
+    parser = _Parser("predict", "MODEL FILE -o OUT [--names energy,forces]")
+    parser.add_argument("model", metavar="MODEL", help="a model.pt")
+    parser.add_argument("source", metavar="FILE", help="structures in any format that ASE reads")
+    parser.add_argument("-o", "--out", metavar="OUT", required=True, help="ends in .extxyz, .xyz or .csv")
+    parser.add_argument("--max_edges", type=int, metavar="N", help="directed edges in a batch, to bound memory")
+    _add_common(parser)
+    options = parser.parse_args(words)
+    from molzoo.predict import predict
+
+    if options.max_edges is not None and options.max_edges < 1:
+        raise ValueError(f"--max_edges is a number of edges, 1 or more; got {options.max_edges}")
+    n = predict(_load(options), options.source, options.out, options.names, options.max_edges)
+    print(f"{n} structures: {options.out}")
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--names", type=_names, metavar="A,B", help="quantities; by default those the model was trained on")
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1 …")
+    parser.add_argument("--dtype", choices=("float32", "float64"), help="precision; by default the one it was trained in")
+
+
+def _names(text: str) -> list[str]:
+    return [quantity(name.strip()).name for name in text.split(",")]
+
+
+def _load(options: argparse.Namespace) -> "Predictor":
+    import torch
+
+    from molzoo.checkpoint import load
+
+    return load(options.model, options.device, getattr(torch, options.dtype) if options.dtype else None)
+
+
+def _test(options: argparse.Namespace, sections: list[str]) -> dict[str, Any]:
+    """Evaluate, print, and give back what ``-o`` writes."""
+    from molzoo.loss import metrics_table
+    from molzoo.train.evaluate import evaluate
+
+    data, is_file = _data(options, sections)
+    predictor = _load(options)
+    names = options.names or list(predictor.names)
+    n, batches = (_all_of if is_file else _test_split)(data, names, predictor.model.cutoff)
+    metrics = evaluate(predictor, batches, names).metrics
+    what = f"{data.source}: {'all' if is_file else 'test split,'} {n} structures"
+    print(f"{options.model} on {what}\n{metrics_table(metrics)}")
+    return {"model": options.model, "data": data.source, "n_structures": n, "test": metrics}
+
+
+def _data(options: argparse.Namespace, sections: list[str]) -> "tuple[Data, bool]":
+    """The data to test on, and whether they are a file to be used whole."""
+    given = options.data
+    is_file = given is not None and Path(given).suffix not in ("", ".yaml", ".yml")
+    if is_file:
+        config = {"data": {"source": given}}
+    elif given is not None:
+        config = configs.read(given)
+    else:
+        from molzoo.checkpoint import read
+
+        config = read(options.model)[0]["config"] or {}
+    section = {**config.get("data", {}), **configs.from_words(sections).get("data", {})}
+    if "source" not in section:
+        raise ValueError(f"{given or options.model} names no data; type molzoo test MODEL FILE, or --data.source SOURCE")
+    return _make_data(section), is_file
+
+
+def _make_data(section: dict[str, Any]) -> "Data":
+    import inspect
+
+    from molzoo.data import Data
+
+    known = list(inspect.signature(Data).parameters)
+    for key in section:
+        if key not in known:
+            raise ValueError(f"data.{key}: {key!r} is not a key of 'data'{nearest(str(key), known)}")
+    return Data(**section)
+
+
+def _test_split(data: "Data", names: list[str], cutoff: float) -> "tuple[int, Iterable[AtomGraph]]":
+    data.prepare(names, cutoff, "none")  # the references that count are in the model
+    if not len(data.splits.test):
+        raise ValueError(f"{data.source!r} has no test structures as it is split; add for example --data.test rest")
+    return len(data.splits.test), data.loader("test")
+
+
+def _all_of(data: "Data", names: list[str], cutoff: float) -> "tuple[int, Iterable[AtomGraph]]":
+    import torch
+
+    from molzoo.data.batching import Batches
+    from molzoo.data.card import check_labels
+
+    source = data.open()
+    every = torch.arange(len(source.frames))
+    check_labels(source, every, names, allow_missing=data.allow_missing, allow_constant=True)
+    frames = source.frames.keep(names).connect(cutoff)
+    rows = Batches(len(frames), data.eval_batch_size, shuffle=False, n_edges=frames.n_edges, max_edges=data.max_edges)
+    return len(frames), map(frames.batch, rows)
+
+
+def _without_sections(words: list[str]) -> tuple[list[str], list[str]]:
+    """The words, and apart from them those of the kind ``--data.key value``."""
+    own: list[str] = []
+    sections: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if word.startswith("--data."):
+            sections += [word] if "=" in word else [word, *([value] if (value := next(rest, "")) else [])]
+        else:
+            own.append(word)
+    return own, sections
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argparse parser whose errors are one sentence, raised."""
+
+    def __init__(self, command: str, usage: str) -> None:
+        super().__init__(prog=f"molzoo {command}", usage=f"molzoo {command} {usage}", allow_abbrev=False)
+
+    def parse_args(self, words: list[str]) -> argparse.Namespace:  # type: ignore[override]
+        """Like argparse; a misspelt option is answered with the nearest."""
+        options = [text for action in self._actions for text in action.option_strings]
+        for word in words:
+            name = word.partition("=")[0]
+            if word.startswith("--") and name not in options:
+                raise ValueError(f"{self.prog} has no option {name}{nearest(name, options)}")
+        return super().parse_args(words)
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse."""
+        raise ValueError(f"{message.removeprefix('argument ')}; type {self.format_usage().removeprefix('usage: ').strip()}")

@@ -1,0 +1,74 @@
+"""Train a committed configuration and record its test error against wall clock.
+
+    python scripts/campaigns/accuracy.py rmd17_painn --minutes 2 5 10 15 [--section.key value …]
+
+The averaged weights at each mark are kept during training and evaluated on the test frames after it, so that nothing can be chosen
+by them. The record goes to docs/results/<name>.json, the table and picture of all records to docs/results/README.md and curves.png.
+"""
+
+import argparse
+import json
+import platform
+import subprocess
+from pathlib import Path
+
+import torch
+
+from molzoo import load
+from molzoo.cli import config as configs
+from molzoo.cli.train import check
+from molzoo.loss import metrics_table
+from molzoo.train import evaluate, fit
+from molzoo.train.callbacks import Curve
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", help="a shipped configuration")
+    parser.add_argument("--minutes", type=float, nargs="*", default=[2, 5, 10, 15, 20, 30, 40, 50])
+    parser.add_argument("--record", help="name of the record; by default the configuration's")
+    known, overrides = parser.parse_known_args()
+    record = known.record or known.name
+    objects, plain = check(configs.from_words([known.name, *overrides]))
+    folder = Path("runs") / record
+    curve = Curve(folder, known.minutes)
+    predictor = fit(
+        plain["model"]["name"],
+        objects.data,
+        objects.task,
+        arguments={key: value for key, value in plain["model"].items() if key != "name"},
+        trainer={key: value for key, value in plain["trainer"].items() if value is not None} | {"callbacks": [curve]},
+        folder=folder,
+        seed=plain["seed"],
+        config=plain,
+    )
+    results = json.loads((folder / "results.json").read_text())
+    points = []
+    for minutes in known.minutes:
+        path = folder / f"model_{minutes:g}min.pt"
+        if path.is_file():
+            points.append({"minutes": minutes} | evaluate(load(path), objects.data.loader("test")).metrics)
+    points.append({"minutes": results["train_seconds"] / 60} | results["test"])
+    write(record, [known.name, *overrides], results, points)
+    print(metrics_table(evaluate(predictor, objects.data.loader("val")).metrics))
+
+
+def write(name: str, words: list[str], results: dict, points: list[dict]) -> None:
+    """The record of one run."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    machine = f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    record = {
+        "command": "molzoo train " + " ".join(words),
+        "commit": commit,
+        "machine": machine,
+        **results,
+        "curve": points,
+    }
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""The compiled loops: equal to PyG messages, closed under differentiation, safe among threads and processes."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+
+from molzoo.kernels import ConvolutionProgram, Index, Term, contract, cpu, fused, use_backend
+from molzoo.nn import Convolution, Edges
+
+ALL_PATHS = [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 0), (1, 1, 1)]
+
+
+def case(dtype=torch.float64, channels=3, n=5, edges=17, rows=9, seed=0):
+    """A convolution with every path of degrees up to 1, directed edges, shared rows of weights."""
+    g = torch.Generator().manual_seed(seed)
+    convolution = Convolution(f"{channels}x0e+{channels}x1o", ALL_PATHS, f"{channels}x0e+{channels}x1o").to(dtype)
+    dst = torch.randint(0, n - 1, (edges,), generator=g).sort().values  # the last node receives nothing
+    where = Edges(torch.randint(0, n, (edges,), generator=g), dst, n, torch.randint(0, rows, (edges,), generator=g))
+    widths = [(n, 4 * channels), (edges, 4), (rows, len(ALL_PATHS) * channels)]
+    tensors = [torch.randn(*shape, generator=g, dtype=dtype).requires_grad_() for shape in widths]
+    return convolution, where, tensors
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-13), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("channels", [1, 3, 64])
+def test_loops_and_messages_agree_through_second_order(dtype, tolerance, channels):
+    convolution, where, tensors = case(dtype, channels)
+    found = {}
+    for backend in ("fused", "messages"):
+        with use_backend(backend):
+            out = convolution(*tensors, where)
+            first = torch.autograd.grad(out.pow(3).sum(), tensors, create_graph=True)
+            second = torch.autograd.grad(sum(t.pow(2).sum() for t in first), tensors)
+        found[backend] = [out, *first, *second]
+    for a, b in zip(found["fused"], found["messages"], strict=True):
+        torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance * float(b.detach().abs().max()))
+
+
+def test_derivatives_of_second_order_equal_finite_differences():
+    convolution, where, tensors = case(channels=2, edges=6, rows=4)
+    with use_backend("fused"):
+        run = lambda *t: convolution(*t, where)  # noqa: E731
+        assert torch.autograd.gradcheck(run, tensors, check_forward_ad=True)
+        assert torch.autograd.gradgradcheck(run, tensors)
+
+
+def test_without_edges_everything_is_zero():
+    convolution, _, (x, _, w) = case()
+    none = torch.zeros(0, dtype=torch.long)
+    with use_backend("fused"):
+        out = convolution(x, torch.zeros(0, 4, dtype=x.dtype), w, Edges(none, none, 5, none))
+    assert out.shape == (5, 12)
+    assert not out.any()
+    assert not torch.autograd.grad(out.sum(), x)[0].any()
+
+
+def test_columns_that_are_not_contiguous_are_read_rightly():
+    convolution, where, (x, Y, w) = case()
+    with use_backend("fused"):
+        torch.testing.assert_close(convolution(x.T.contiguous().T, Y, w, where), convolution(x, Y, w, where))
+
+
+def test_many_threads_give_the_same_bits_as_one(monkeypatch):
+    monkeypatch.setattr(cpu, "_PARALLEL_FROM", 0)
+    convolution, where, tensors = case(torch.float32, channels=32, n=40, edges=400, rows=150)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    with use_backend("fused"):
+        one = torch.autograd.grad(convolution(*tensors, where).square().sum(), tensors)
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+        three = torch.autograd.grad(convolution(*tensors, where).square().sum(), tensors)
+    assert all(torch.equal(a, b) for a, b in zip(one, three, strict=True))
+
+
+def test_two_threads_may_call_at_once():
+    convolution, where, (x, Y, w) = case(torch.float32, channels=32, n=40, edges=400, rows=150)
+    expected = convolution(x, Y, w, where)
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda _: convolution(x, Y, w, where), range(20)))
+    assert all(torch.equal(result, expected) for result in results)
+
+
+def test_a_forked_process_computes_too():
+    script = """
+import os, sys, torch
+from molzoo.kernels import cpu
+cpu._PARALLEL_FROM = 0
+torch.set_num_threads(2)
+sys.path.insert(0, sys.argv[1])
+from test_contract import case
+convolution, where, tensors = case(torch.float32, channels=16)
+before = convolution(*tensors, where)
+pid = os.fork()
+if pid == 0:
+    torch.set_num_threads(2)
+    os._exit(0 if torch.equal(convolution(*tensors, where), before) else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+"""
+    done = subprocess.run([sys.executable, "-c", script, os.path.dirname(__file__)], timeout=300, check=False)
+    assert done.returncode == 0
+
+
+def test_a_folder_that_cannot_be_written_only_costs_the_cache(tmp_path, monkeypatch):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    monkeypatch.setenv("MOLZOO_CACHE", str(blocked))
+    program = ConvolutionProgram(1, 1, 1, ((Term(0, 0, 0, 2.5),),))
+    cpu._compiled.cache_clear()
+    edge = torch.tensor([0])
+    out = contract(program, Index(edge, edge, edge, 1, 1, 1), torch.ones(1, 2), torch.ones(1, 1), torch.ones(1, 2))
+    assert out.tolist() == [[2.5, 2.5]]
+
+
+def test_a_second_process_finds_the_compiled_loops(tmp_path):
+    code = (
+        "import time, torch; from molzoo.kernels import *; e = torch.tensor([0]); start = time.perf_counter();"
+        "contract(ConvolutionProgram(1, 1, 1, ((Term(0, 0, 0, 1.5),),)), Index(e, e, e, 1, 1, 1), *[torch.ones(1, 1)] * 3);"
+        "import glob, os; print(len(glob.glob(os.environ['MOLZOO_CACHE'] + '/kernels/__pycache__/*.nbc')))"
+    )
+    environment = os.environ | {"MOLZOO_CACHE": str(tmp_path)}
+    run = lambda: subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)  # noqa: E731
+    first = run()
+    written = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.nbc")}
+    second = run()
+    assert first.stdout == second.stdout == "1\n"
+    assert written == {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.nbc")}
+
+
+def test_the_dispatch_rule_can_be_forced():
+    assert fused(torch.ones(2))
+    assert not fused(torch.ones(2, dtype=torch.bfloat16))
+    with use_backend("messages"):
+        assert not fused(torch.ones(2))
+    with use_backend("fused"), pytest.raises(ValueError, match="float32 or float64"):
+        fused(torch.ones(2, dtype=torch.bfloat16))
+
+
+def test_torch_func_goes_through_messages():
+    convolution, where, (x, Y, w) = case()
+    gradient = torch.func.grad(lambda x: convolution(x, Y, w, where).square().sum())(x.detach())
+    expected = torch.autograd.grad(convolution(x, Y, w, where).square().sum(), x)[0]
+    torch.testing.assert_close(gradient.detach(), expected, rtol=1e-12, atol=1e-12)

@@ -1,0 +1,70 @@
+"""The same numbers as SchNetPack 2.1.1 and PyG 2.8.1, from fixtures made with them; scripts/certificates says how."""
+
+import numpy as np
+import pytest
+import torch
+
+from molzoo.models import create_model
+
+NAMES = ["schnetpack_schnet", "schnetpack_painn_gaussian", "schnetpack_painn_bessel", "pyg_schnet"]
+N_PARAMETERS = {"SchNet": 455_809, "PaiNN": 589_057}
+
+every_fixture = pytest.mark.parametrize("name", NAMES)
+
+
+@pytest.fixture
+def certificate(by_path):
+    return by_path("scripts/certificates/certificate.py")
+
+
+@pytest.fixture
+def names(by_path):
+    return by_path("scripts/certificates/names.py")
+
+
+@pytest.fixture
+def draw(by_path):
+    return by_path("scripts/certificates/reference_weights.py").draw
+
+
+def test_every_fixture_is_compared(names):
+    assert sorted(names.FIXTURES) == sorted(NAMES)
+
+
+@every_fixture
+def test_weights_are_drawn_as_they_were(name, certificate, draw):
+    assert len(certificate.weights(certificate.reference(name), draw)) > 0
+
+
+def test_a_changed_stream_of_random_numbers_is_noticed(certificate, draw):
+    with pytest.raises(ValueError, match="make the fixtures anew"):
+        certificate.weights(certificate.reference(NAMES[0]), lambda parameters, seed: draw(parameters, seed + 1))
+
+
+@every_fixture
+def test_every_parameter_has_its_counterpart(name, certificate, names):
+    model, arguments, table = names.FIXTURES[name]
+    theirs = {names.ours(n, table): tuple(shape) for n, shape in certificate.reference(name)["parameters"]}
+    assert {n: tuple(p.shape) for n, p in create_model(model, **arguments).state_dict().items()} == theirs
+
+
+@every_fixture
+def test_energies_and_forces_equal_the_reference(name, dtype, certificate, names, draw):
+    found = certificate.certify(name, dtype, names, draw)
+    assert found.energy <= certificate.LIMITS[dtype]
+    assert found.forces <= certificate.LIMITS[dtype]
+
+
+@every_fixture
+def test_the_edges_are_the_same(name, certificate):
+    stored = certificate.reference(name)
+    assert np.array_equal([certificate.n_edges(graph) for graph in certificate.structures(stored)], stored["n_edges"])
+
+
+@pytest.mark.parametrize("model", N_PARAMETERS)
+def test_parameter_counts_are_the_published_ones(model, certificate):
+    assert sum(p.numel() for p in create_model(model).parameters()) == N_PARAMETERS[model]
+
+
+def test_limits_are_those_of_the_design(certificate):
+    assert certificate.LIMITS == {torch.float64: 1e-10, torch.float32: 1e-5}

@@ -1,0 +1,186 @@
+"""The convolution: against a loop over edges, against e3nn's coefficients, and as PyG messages."""
+
+import math
+
+import e3nn.o3
+import pytest
+import torch
+from torch.autograd import gradcheck, gradgradcheck
+from torch_geometric.explain import Explainer, GNNExplainer
+
+from molzoo.graph import AtomGraph, connect
+from molzoo.models import create_model
+from molzoo.nn import Convolution, Edges, Path
+
+C, N_SRC, N_DST, E, R = 3, 5, 4, 9, 6
+DEGREES = [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 0), (1, 1, 1)]
+IRREPS = {0: "0e", 1: "1o"}
+ALL = (f"{C}x0e+{C}x1o", [(l_in, l, l_out) for l_in, l, l_out in DEGREES], f"{C}x0e+{C}x1o")  # block k is of degree k
+PAINN = (f"{C}x0e + {C}x0e + {C}x1o", [(0, 0, 0), (1, 1, 1), (2, 0, 1)], f"{C}x0e + {C}x1o")
+
+
+def edges():
+    """Directed ones, between two different sets of nodes; two of them read the same row of the weights."""
+    dst = torch.randint(N_DST - 1, (E,)).sort().values  # nothing arrives at the last
+    w_row = torch.cat([torch.arange(R), torch.tensor([0, 2, 2])])
+    return Edges(torch.randint(N_SRC, (E,)), dst, N_DST, w_row)
+
+
+def inputs(convolution, dtype=torch.float64):
+    x = torch.randn(N_SRC, convolution.irreps_in.dim, dtype=dtype)
+    Y = torch.cat([torch.ones(E, 1, dtype=dtype), torch.randn(E, 3, dtype=dtype)], 1)
+    return x, Y, torch.randn(R, len(convolution.paths) * C, dtype=dtype)
+
+
+def coefficients(l_in, l, l_out, dtype):
+    return e3nn.o3.wigner_3j(l_in, l, l_out, dtype=dtype) * math.sqrt(2 * l_out + 1)
+
+
+def by_loop(convolution, x, Y, w, edges):
+    """Edge by edge, path by path, with e3nn's coefficients."""
+    out = [torch.zeros(edges.n_dst, term.ir.dim, C, dtype=x.dtype) for term in convolution.irreps_out]
+    for e in range(len(edges.src)):
+        j, i, row = edges.src[e], edges.dst[e], edges.w_row[e]
+        for p, (block_in, l, block_out) in enumerate(convolution.paths):
+            l_in, l_out = convolution.irreps_in[block_in].ir.l, convolution.irreps_out[block_out].ir.l
+            x_j = x[j, convolution.irreps_in.slices()[block_in]].view(2 * l_in + 1, C)
+            table = coefficients(l_in, l, l_out, x.dtype)
+            message = torch.einsum("mnk,mc,n->kc", table, x_j, Y[e, l**2 : (l + 1) ** 2])
+            out[block_out][i] += w[row, p * C : (p + 1) * C] * message
+    return torch.cat([block.flatten(1) for block in out], 1)
+
+
+@pytest.mark.parametrize("degrees", DEGREES, ids=lambda d: "{}x{}→{}".format(*d))
+def test_each_path_has_e3nns_coefficients(degrees, dtype):
+    l_in, l, l_out = degrees
+    convolution = Convolution(f"{C}x{IRREPS[l_in]}", [(0, l, 0)], f"{C}x{IRREPS[l_out]}")
+    table = convolution.to(dtype).tables[0]
+    torch.testing.assert_close(table.norm * table.table, coefficients(*degrees, dtype), atol=1e-7, rtol=0)
+
+
+@pytest.mark.parametrize("degrees", DEGREES, ids=lambda d: "{}x{}→{}".format(*d))
+def test_each_path_equals_a_loop_over_edges(degrees, dtype, tolerance):
+    l_in, l, l_out = degrees
+    convolution = Convolution(f"{C}x{IRREPS[l_in]}", [(0, l, 0)], f"{C}x{IRREPS[l_out]}").to(dtype)
+    arguments = (*inputs(convolution, dtype), edges())
+    torch.testing.assert_close(convolution(*arguments), by_loop(convolution, *arguments), atol=tolerance, rtol=tolerance)
+
+
+@pytest.mark.parametrize("arguments", [ALL, PAINN], ids=["all paths", "PaiNN"])
+def test_paths_together_equal_a_loop_over_edges(arguments, dtype, tolerance):
+    convolution = Convolution(*arguments).to(dtype)
+    given = (*inputs(convolution, dtype), edges())
+    torch.testing.assert_close(convolution(*given), by_loop(convolution, *given), atol=tolerance, rtol=tolerance)
+
+
+def test_a_destination_without_edges_gets_zero():
+    convolution = Convolution(*ALL).double()
+    out = convolution(*inputs(convolution), edges())
+    assert out.shape == (N_DST, 4 * C)
+    assert (out[-1] == 0).all()
+
+
+def test_an_output_block_without_path_is_zero():
+    convolution = Convolution(f"{C}x0e", [(0, 0, 0)], f"{C}x0e+{C}x1o").double()
+    assert (convolution(*inputs(convolution), edges())[:, C:] == 0).all()
+
+
+def test_no_edges_give_zeros():
+    convolution = Convolution(*ALL).double()
+    x, Y, w = inputs(convolution)
+    none = torch.zeros(0, dtype=torch.long)
+    assert torch.equal(convolution(x, Y[:0], w, Edges(none, none, N_DST, none)), torch.zeros(N_DST, 4 * C, dtype=x.dtype))
+
+
+def test_messages_go_from_src_to_dst_and_not_back():
+    convolution = Convolution("1x0e", [(0, 0, 0)], "1x0e")
+    one_way = Edges(torch.tensor([0]), torch.tensor([1]), 2, torch.tensor([0]))
+    out = convolution(torch.tensor([[2.0], [5.0]]), torch.ones(1, 1), torch.tensor([[3.0]]), one_way)
+    assert out.flatten().tolist() == [0.0, 6.0]
+
+
+@pytest.mark.parametrize("which", [0, 1, 2], ids=["x", "Y", "w"])
+def test_is_linear_in_each_input(which):
+    convolution = Convolution(f"{C}x0e+{C}x1o", [(0, 1, 0), (1, 1, 1)], f"{C}x1o+{C}x0e").double()  # l = 1: reads Y
+    given, where = list(inputs(convolution)), edges()
+    a, b = given[which], torch.randn_like(given[which])
+
+    def out(value):
+        return convolution(*given[:which], value, *given[which + 1 :], where)
+
+    torch.testing.assert_close(out(2 * a - 3 * b), 2 * out(a) - 3 * out(b))
+
+
+def test_turns_with_its_inputs():
+    convolution = Convolution(*ALL).double()
+    (x, Y, w), where = inputs(convolution), edges()
+    w[:, -C:] = 0  # 1 ⊗ 1 → 1 makes pseudovectors, the other paths vectors
+    R3 = -e3nn.o3.rand_matrix(dtype=torch.float64)
+
+    def turned(flat):
+        s, v = flat.split([C, 3 * C], 1)
+        return torch.cat([s, torch.einsum("ab,nbc->nac", R3, v.view(-1, 3, C)).flatten(1)], 1)
+
+    Y_turned = torch.cat([Y[:, :1], Y[:, 1:] @ R3.T], 1)
+    torch.testing.assert_close(convolution(turned(x), Y_turned, w, where), turned(convolution(x, Y, w, where)))
+
+
+def test_derivatives_are_right_to_second_order():
+    convolution = Convolution(*ALL).double()
+    where = edges()
+    given = tuple(t.requires_grad_() for t in inputs(convolution))
+    assert gradcheck(lambda *t: convolution(*t, where), given)
+    assert gradgradcheck(lambda *t: convolution(*t, where), given)
+
+
+def test_refuses_degrees_without_a_table():
+    with pytest.raises(ValueError, match="no coefficients for the path 1 ⊗ 1 → 2"):
+        Convolution("4x1o", [Path(0, 1, 0)], "4x2e")
+
+
+def test_refuses_unequal_channels():
+    with pytest.raises(ValueError, match="same number of channels"):
+        Convolution("4x0e", [(0, 0, 0)], "8x0e")
+
+
+class EnergyOfEdges(torch.nn.Module):
+    """A molecule's energy as PyG's explainer calls it: of node inputs and edge_index."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x, edge_index, z):
+        return self.model(connect(AtomGraph(z=z, pos=x, edge_index=edge_index), self.model.cutoff)).sum().view(1, 1)
+
+
+def test_pygs_explainer_gives_edge_masks_on_schnet_and_leaves_it_as_it_was(structure):
+    graph = connect(structure("ethanol"), 5.0)
+    model = create_model("SchNet", channels=16, n_layers=2).eval()
+    before = model(graph)
+    explainer = Explainer(
+        EnergyOfEdges(model),
+        GNNExplainer(epochs=5),
+        explanation_type="model",
+        edge_mask_type="object",
+        model_config={"mode": "regression", "task_level": "graph", "return_type": "raw"},
+    )
+    mask = explainer(graph.pos.float(), graph.edge_index, z=graph.z).edge_mask
+    assert mask.shape == (graph.num_edges,)
+    assert mask.min() > 0  # an edge without gradient is masked to zero
+    assert mask.unique().numel() > 1
+    assert torch.equal(model(graph), before)
+
+
+def test_an_edge_mask_of_zeros_leaves_free_atoms(structure):
+    from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
+
+    graph, model = connect(structure("ethanol"), 5.0), create_model("SchNet", channels=16, n_layers=2).double()
+    mask = torch.zeros(graph.num_edges, dtype=torch.float64, requires_grad=True)
+    set_masks(model, mask, graph.edge_index, apply_sigmoid=False)
+    masked = model(graph)
+    assert torch.autograd.grad(masked.sum(), mask)[0].abs().min() > 0
+    clear_masks(model)
+    no_edges = torch.zeros(2, 0, dtype=torch.long)
+    free = connect(AtomGraph(z=graph.z, pos=graph.pos, edge_index=no_edges), 5.0)
+    torch.testing.assert_close(masked, model(free))

@@ -1,0 +1,169 @@
+"""The Predictor: what it takes, what it refuses, and what autograd sees of it."""
+
+import pytest
+import torch
+from torch_geometric.data import Batch, Data
+from torch_geometric.loader import DataLoader
+
+from molzoo.data.facts import DataFacts
+from molzoo.graph import AtomGraph, RadiusGraph, connect
+from molzoo.loss import Loss
+from molzoo.models import TABLE
+
+every_model = pytest.mark.parametrize("model", TABLE)
+
+
+def plain(graph):
+    """A PyG Data as its users make them."""
+    return Data(z=graph.z, pos=graph.pos)
+
+
+def equal(first, second):
+    assert list(first) == list(second)
+    for name in first:
+        torch.testing.assert_close(first[name], second[name], rtol=1e-12, atol=1e-12)
+
+
+@every_model
+def test_takes_plain_data(model, structure, predictor):
+    made, graph = predictor(model, "energy", "forces", "dipole"), structure("ethanol")
+    equal(made(plain(graph)), made(graph))
+
+
+@every_model
+def test_takes_a_plain_batch(model, structure, predictor):
+    made, names = predictor(model, "energy", "forces", "dipole"), ("ethanol", "water", "atom")
+    equal(made(Batch.from_data_list([plain(structure(n)) for n in names])), made(structure(*names)))
+
+
+@every_model
+def test_takes_batches_of_pygs_loader_with_and_without_edges(model, structure, predictor):
+    made, names = predictor(model), ("ethanol", "water", "CO2")
+    (bare,) = DataLoader([plain(structure(n)) for n in names], batch_size=3)
+    (connected,) = DataLoader([RadiusGraph(5.0)(plain(structure(n))) for n in names], batch_size=3)
+    equal(made(bare), made(connected))
+
+
+def test_edges_for_a_smaller_cutoff_are_refused(structure, predictor):
+    with pytest.raises(ValueError, match="holds edges to 3 Å but the model needs 5 Å"):
+        predictor("SchNet")(connect(structure("water"), 3.0))
+
+
+def test_gives_what_it_was_made_for_and_derivatives_on_request(structure, predictor):
+    made = predictor("PaiNN", "energy")
+    assert list(made(structure("water"))) == ["energy"]
+    assert list(made(structure("water"), ["forces", "energies"])) == ["forces", "energies"]
+    assert made.gives == ("energy", "energies", "forces", "stress")
+
+
+def test_forces_alone_need_an_energy_all_the_same(structure, predictor):
+    equal(predictor("PaiNN", "forces")(structure("water")), predictor("PaiNN")(structure("water"), ["forces"]))
+
+
+def test_several_quantities_come_from_one_model(structure, predictor):
+    names = ("energy", "forces", "dipole", "r2", "gap")
+    found = predictor("PaiNN", *names)(structure("ethanol", "water"))
+    shapes = {"energy": (2,), "forces": (12, 3), "dipole": (2, 3), "r2": (2,), "gap": (2,)}
+    assert {name: tuple(value.shape) for name, value in found.items()} == shapes
+
+
+def test_features_are_the_models(structure, predictor):
+    made, graph = predictor("PaiNN"), structure("water")
+    assert torch.equal(made.features(graph), made.model.features(graph))
+    assert made.features(graph).shape == (3, 4 * 16)
+
+
+# ------------------------------------------------------------------------------------------------------------------ refusals
+
+
+def test_an_unknown_name_is_answered_with_the_nearest(structure, predictor):
+    with pytest.raises(ValueError, match="did you mean 'forces'"):
+        predictor("SchNet")(structure("water"), ["force"])
+
+
+def test_an_unknown_model_is_answered_with_the_nearest(predictor):
+    with pytest.raises(ValueError, match="no model 'Painnn' in the zoo; did you mean 'PaiNN'"):
+        predictor("Painnn")
+
+
+def test_a_name_it_does_not_serve_is_refused(structure, predictor):
+    with pytest.raises(ValueError, match="this SchNet was not made for 'gap'; it predicts energy, energies, forces, stress"):
+        predictor("SchNet")(structure("water"), ["gap"])
+
+
+def test_elements_that_were_never_learned_are_refused_by_name(structure, predictor):
+    made = predictor("SchNet", facts=DataFacts(elements=[1, 6]))
+    with pytest.raises(ValueError, match="never learned O; it was trained on H, C"):
+        made(structure("water"))
+    made(structure("C2H2"))
+
+
+def test_charges_that_were_never_learned_are_refused(structure, predictor):
+    made = predictor("SchNet", facts=DataFacts(elements=[1, 6, 8], charges=[0.0]))
+    with pytest.raises(ValueError, match=r"never learned structures of total charge -1; it was trained on charge \+0"):
+        made(structure("ion"))
+    made(structure("ethanol"))
+
+
+def test_training_takes_any_element(structure, predictor):
+    predictor("SchNet", facts=DataFacts(elements=[1, 6])).train()(structure("water"))
+
+
+def test_a_molecule_among_crystals_has_no_stress(structure, predictor):
+    with pytest.raises(ValueError, match="stress is defined for periodic structures only"):
+        predictor("SchNet")(structure("crystal", "water"), ["stress"])
+
+
+def test_forces_in_inference_mode_are_refused(structure, predictor):
+    made, graph = predictor("SchNet"), structure("water")
+    with torch.inference_mode():
+        made(graph, ["energy"])
+        with pytest.raises(ValueError, match=r"use torch\.no_grad"):
+            made(graph)
+
+
+# ------------------------------------------------------------------------------------------------------------------ autograd
+
+
+@every_model
+def test_training_keeps_the_graph_for_a_force_loss(model, structure, predictor):
+    made, graph = predictor(model).train(), structure("ethanol")
+    loss = Loss({"forces": 1.0})(made(graph), graph.clone_with(forces=torch.zeros(9, 3)))[0]
+    loss.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for n, p in made.named_parameters() if "linear.scalars.bias" not in n)
+
+
+@every_model
+def test_evaluation_does_not(model, structure, predictor):
+    assert not predictor(model)(structure("water"))["forces"].requires_grad
+
+
+@every_model
+@pytest.mark.parametrize("training", [False, True])
+def test_under_no_grad_forces_are_right_and_nothing_is_attached(model, training, structure, predictor):
+    made = predictor(model, "energy", "forces", "dipole").train(training)
+    graph = structure("ethanol")
+    with torch.no_grad():
+        found = made(graph)
+    assert not any(value.requires_grad for value in found.values())
+    equal(found, {name: value.detach() for name, value in made(graph).items()})
+
+
+@every_model
+def test_under_no_grad_stress_is_right(model, structure, predictor):
+    made, graph = predictor(model, "energy", "forces", "stress"), structure("crystal")
+    with torch.no_grad():
+        found = made(graph)
+    equal(found, {name: value.detach() for name, value in made(graph).items()})
+
+
+def test_no_gradient_is_left_on_the_parameters(structure, predictor):
+    made = predictor("PaiNN").train()
+    made(structure("water"))
+    assert all(p.grad is None for p in made.parameters())
+
+
+def test_positions_far_from_the_origin_lose_nothing_in_float32(structure, predictor):
+    made, graph = predictor("PaiNN", dtype=torch.float32), structure("ethanol")
+    far = AtomGraph(z=graph.z, pos=graph.pos + 1e4)
+    assert (made(far)["energy"] - made(graph)["energy"]).abs().item() < 1e-5
