@@ -71,20 +71,21 @@ class MolzooCalculator(Calculator):
         Raises:
             ValueError: an element or a charge that the model never learned, or a quantity that the structure does not have.
         """
+        atoms = self.get_atoms() if atoms is None else atoms
         super().calculate(atoms, properties, system_changes)
         if system_changes:
             self.results = {}
         now = {_own_name(name) for name in properties}
-        periodic = bool(self.atoms.pbc.any())
-        usual = {name for name in self._asked if quantity(name).periodic in (None, periodic)}
-        wanted = now | usual
+        periodic = bool(atoms.pbc.any())
+        defined = {None: True, False: not periodic, True: periodic and atoms.cell.rank == 3}
+        wanted = now | {name for name in self._asked if defined[quantity(name).periodic]}
         if wanted & _TOGETHER:
             wanted |= _TOGETHER & set(self.implemented_properties)
-        self._predict([name for name in _SHARED if name in wanted and name not in self.results])
+        self._predict(atoms, [name for name in _SHARED if name in wanted and name not in self.results])
         self._asked |= now & set(_SHARED)  # only now: what was refused must not be asked for again
 
-    def _predict(self, names: list[str]) -> None:
-        graphs = self._graphs(self.atoms)
+    def _predict(self, atoms: Atoms, names: list[str]) -> None:
+        graphs = self._graphs(atoms)
         with torch.no_grad():
             found = [predictor(graph, names) for predictor, graph in zip(self.predictors, graphs, strict=True)]
         for name in names:

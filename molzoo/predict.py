@@ -148,8 +148,13 @@ def _predicted(
     device = next(predictor.parameters()).device
     max_edges = max_edges or (_EDGES_ON_CPU if device.type == "cpu" else _EDGES_ELSEWHERE)
     for rows in Batches(len(frames), len(frames), shuffle=False, n_edges=n_edges, max_edges=max_edges):
-        with torch.no_grad():
-            found = predictor(frames.batch(rows).to(device), names)
+        graph = frames.batch(rows).to(device)
+        try:
+            with torch.no_grad():
+                found = predictor(graph, names)
+        except torch.OutOfMemoryError as error:
+            size = f"{graph.num_edges} edges ({len(rows)} structures)"
+            raise ValueError(f"{device} has not enough memory for {size}; give a max_edges below that") from error
         yield rows, {name: value.cpu().numpy() for name, value in found.items()}
 
 

@@ -77,4 +77,4 @@ def _formula(numbers: bytes) -> str:
     return Atoms(np.frombuffer(numbers, dtype=int)).get_chemical_formula()
 
 
-WRITERS = {".extxyz": Extxyz, ".xyz": Extxyz, ".csv": Csv}
+WRITERS: dict[str, type[Extxyz] | type[Csv]] = {".extxyz": Extxyz, ".xyz": Extxyz, ".csv": Csv}

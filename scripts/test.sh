@@ -10,6 +10,8 @@ trap 'code=$?; [ $code -eq 0 ] || echo "tests: $step did not pass (see above)." 
 step="setting up the environment"
 scripts/setup.sh test
 export PATH=$PWD/.venv/bin:$PATH
+# Threads that wait shall sleep rather than spin: beside other work on the machine that is up to ten times faster.
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
 
 step="ruff (style)"
 ruff check .

@@ -52,7 +52,7 @@ def structure():
 
 @pytest.fixture
 def predictor():
-    """``predictor("SchNet", "energy", "forces")``: a small Predictor in eval mode, the same each time, in which no parameter is zero."""
+    """``predictor("SchNet", "energy", "forces")``: a small one in eval mode, the same each time; no parameter is zero."""
 
     def make(model, *names: str, dtype: torch.dtype = torch.float64, facts=None, **arguments) -> Predictor:
         small = {"channels": 16, "n_layers": 2} if isinstance(model, str) else {}
@@ -109,7 +109,7 @@ def symmetry():
 @pytest.fixture(autouse=True)
 def _seeds():
     """Every test starts from the same random numbers and leaves the generators as they were."""
-    states = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002 - libraries under test may use it
     random.seed(0)

@@ -1,4 +1,4 @@
-"""How predictions must change when a structure is turned, mirrored, moved and renumbered; asked field by field of a Predictor."""
+"""How predictions must change when a structure is turned, mirrored, moved and renumbered, field by field."""
 
 from dataclasses import dataclass
 
@@ -39,7 +39,7 @@ class Motion:
 def random_motion(n_atoms: int, seed: int = 0, inverted: bool | None = None) -> Motion:
     """A random element of O(3) (``inverted``: whether det R = −1; by default either), translation and permutation."""
     random = torch.Generator().manual_seed(seed)
-    q, r = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64, generator=random))
+    q = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64, generator=random)).Q
     rotation = q * torch.linalg.det(q)  # a proper rotation
     if inverted if inverted is not None else bool(torch.rand((), generator=random) < 0.5):
         rotation = -rotation

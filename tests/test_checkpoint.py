@@ -13,7 +13,7 @@ import torch
 from molzoo import checkpoint
 from molzoo.checkpoint import load, read, save
 from molzoo.data.facts import DataFacts
-from molzoo.models.painn import PaiNN
+from molzoo.models.interface import AtomisticModel
 from molzoo.predictor import Predictor
 
 FACTS = DataFacts(
@@ -112,12 +112,22 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(made, path, monkeypa
 
 
 def test_a_model_outside_the_zoo_is_refused_before_it_is_lost(path):
-    class Mine(PaiNN):
-        pass
+    class Mine(AtomisticModel):
+        def __init__(self, *, irreps_out):
+            super().__init__(5.0, irreps_out)
+            self.readout = torch.nn.Linear(1, 1)
 
     with pytest.raises(ValueError, match="Mine is not a model of the zoo"):
-        save(Predictor(Mine, ["energy"], {"channels": 8}), path)
+        save(Predictor(Mine, ["energy"]), path)
     assert not path.exists()
+
+
+def test_a_loaded_model_still_knows_what_it_never_learned(made, path, structure):
+    save(made, path)
+    with pytest.raises(ValueError, match="never learned N; it was trained on H, C, O"):
+        load(path)(structure("HCN"))
+    with pytest.raises(ValueError, match="never learned structures of total charge -1"):
+        load(path)(structure("ion"))
 
 
 # ----------------------------------------------------------------------------------------------------------------- bad files

@@ -102,7 +102,7 @@ def test_a_wrong_shape_is_refused_and_not_broadcast(batch):
 
 
 def test_a_missing_label_is_named(batch):
-    with pytest.raises(ValueError, match="no label 'dipole'; name it under data.labels"):
+    with pytest.raises(ValueError, match=r"no label 'dipole'; name it under data\.labels"):
         residual("dipole", torch.zeros(2, 3), batch)
 
 
@@ -154,7 +154,7 @@ def test_metrics_keep_no_graph(batch, found):
 
 
 def test_the_table_says_units_and_kcal_per_mol_beside():
-    rows = {"energy": {"mae": MEV_PER_KCAL, "rmse": 50.0, "unit": "meV", "n": 1}, "dipole": {"mae": 0.1, "rmse": 0.2, "unit": "D"}}
+    rows = {"energy": {"mae": MEV_PER_KCAL, "rmse": 50.0, "unit": "meV"}, "dipole": {"mae": 0.1, "rmse": 0.2, "unit": "D"}}
     energy, dipole = metrics_table(rows).splitlines()[1:]
     assert "43.36" in energy
     assert "meV   (MAE 1 kcal/mol)" in energy

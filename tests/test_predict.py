@@ -223,7 +223,9 @@ def test_refusals(predictor, source, tmp_path, arguments, sentence, monkeypatch)
         predict(predictor, **{"source": "in.extxyz", "out": "out.extxyz"} | arguments)
 
 
-@pytest.mark.parametrize(("name", "text"), [("a.txt", "hello"), ("a.json", json.dumps({"a": 1})), ("a.xyz", ""), ("a.cif", "x")])
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.txt", "hello"), ("a.json", json.dumps({"a": 1})), ("a.xyz", ""), ("a.cif", "x")]
+)
 def test_files_that_hold_no_structures(predictor, tmp_path, name, text):
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=name):

@@ -202,7 +202,7 @@ def test_every_scalar_quantity_has_a_property():
 
 
 def test_what_no_property_makes_is_refused():
-    with pytest.raises(ValueError, match="polarizability .* cannot be predicted"):
+    with pytest.raises(ValueError, match=r"polarizability .* cannot be predicted"):
         make_properties(["polarizability"], ("0e",), DataFacts())
 
 

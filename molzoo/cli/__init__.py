@@ -15,7 +15,7 @@ COMMANDS = {
     "predict": ("use", "MODEL FILE -o OUT              predictions for a file of structures of any size"),
     "list": ("show", "                               the models of the zoo and the shipped configurations"),
     "info": ("show", "NAME|MODEL                     what is known of a model of the zoo, or of a trained one"),
-    "doctor": ("show", "                               versions, back ends, and why an optional one is missing"),
+    "doctor": ("doctor", "                               versions, back ends, and why an optional one is missing"),
     "data": ("data", "card|fetch|verify|split        look at, download, check or split a data set"),
 }
 

@@ -76,7 +76,7 @@ def check(config: configs.Config) -> tuple[Namespace, configs.Config]:
         parsed = parser.parse_object(config)
         _keep_words(config["data"], parsed["data"])
         plain = json.loads(json.dumps(parsed.as_dict(), default=str))
-        objects = parser.instantiate_classes(parsed)
+        objects = parser.instantiate(parsed)
     except (ArgumentError, TypeError) as error:
         raise ValueError(_sentence(str(error))) from None
     plain["model"] = {"name": name, **plain.get("model", {})}

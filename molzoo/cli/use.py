@@ -58,7 +58,10 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def _names(text: str) -> list[str]:
-    return [quantity(name.strip()).name for name in text.split(",")]
+    try:
+        return [quantity(name.strip()).name for name in text.split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None  # argparse hides what a ValueError says
 
 
 def _load(options: argparse.Namespace) -> "Predictor":
@@ -165,4 +168,4 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Refuse."""
-        raise ValueError(f"{message.removeprefix('argument ')}; type {self.format_usage().removeprefix('usage: ').strip()}")
+        raise ValueError(f"{message.removeprefix('argument ')} ({self.format_usage().strip()})")

@@ -111,6 +111,24 @@ class Readout(nn.Module):
         return self.linear(self.hidden(s), self.hidden_vectors(s, v))
 
 
+class Filters(nn.Module):
+    """W(d) = f(d) · (A e(d) + b) for all layers, as the product [f e, f] [A, b]ᵀ.
+
+    So f multiplies n_radial numbers for each pair, and not the n_layers · 3C that come out.
+    """
+
+    def __init__(self, n_radial: int, n_layers: int, width: int) -> None:
+        super().__init__()
+        self.n_layers = n_layers
+        self.linear = dense(n_radial, n_layers * width)
+
+    def forward(self, e: Float[Tensor, "P n_radial"], f: Float[Tensor, "P 1"]) -> tuple[Tensor, ...]:
+        """Weights (P, 3C) of each layer."""
+        A = torch.cat([self.linear.weight, self.linear.bias[:, None]], dim=1)
+        by_layer = A.unflatten(0, (self.n_layers, -1))  # (n_layers, 3C, n_radial + 1)
+        return (torch.cat([f * e, f], dim=1) @ by_layer.mT).unbind(0)
+
+
 class PaiNN(AtomisticModel):
     """s⁰_i = embedding of Z_i, v⁰_i = 0; n_layers times a message and an update; readout of s and v.
 
@@ -145,11 +163,11 @@ class PaiNN(AtomisticModel):
         irreps_out: str = "0e",
     ) -> None:
         super().__init__(cutoff, irreps_out)
-        self.channels, self.n_layers = channels, n_layers
+        self.channels = channels
         self.embedding = nn.Embedding(100, channels)
         self.radial = radial_basis(radial, n_radial, cutoff)
         self.envelope = Envelope(envelope, cutoff)
-        self.filters = dense(n_radial, n_layers * 3 * channels)
+        self.filters = Filters(n_radial, n_layers, 3 * channels)
         self.interactions = nn.ModuleList(Interaction(channels) for _ in range(n_layers))
         self.updates = nn.ModuleList(Update(channels) for _ in range(n_layers))
         self.readout = Readout(channels, self.irreps_out)
@@ -159,10 +177,10 @@ class PaiNN(AtomisticModel):
         graph = connect(graph, self.cutoff)
         d, u = geometry(graph, self.dtype)
         edges = Edges(*graph.edge_index, n_dst=len(graph.z), w_row=graph.pair_index)
-        filters = self.filters(self.radial(d).to(u)) * self.envelope(d)[:, None].to(u)  # (P, n_layers · 3C)
+        filters = self.filters(self.radial(d).to(u), self.envelope(d)[:, None].to(u))
         Y = torch.cat([torch.ones_like(u[:, :1]), u], dim=1)  # (E, 4): degrees 0 and 1
         s = self.embedding(graph.z)
         v = s.new_zeros(len(s), 3, self.channels)
-        for W, interaction, update in zip(filters.chunk(self.n_layers, 1), self.interactions, self.updates, strict=True):
+        for W, interaction, update in zip(filters, self.interactions, self.updates, strict=True):
             s, v = update(*interaction(s, v, W, Y, edges))
         return torch.cat([s, v.mT.flatten(1)], dim=1)

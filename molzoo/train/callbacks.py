@@ -61,11 +61,34 @@ class Keeper(Callback):
         self.best, self.waited = state_dict["best"], state_dict["waited"]
 
 
+class StepLimit(Callback):
+    """Ends training after so many steps of the optimiser, with a validation, as a time limit does.
+
+    Lightning's own ``max_steps`` validates no more if it ends within an epoch, and counts an epoch twice when it goes on from a
+    checkpoint.
+
+    Args:
+        steps: how many.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A resumed run may be at the end already."""
+        trainer.should_stop |= trainer.global_step >= self.steps
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        """Stop at the limit."""
+        trainer.should_stop |= trainer.global_step >= self.steps
+
+
 class StopWatch(Callback):
     """Logs, for each epoch, how long steps took and how long they waited for data; counts the seconds of the whole training."""
 
     def __init__(self) -> None:
         self.before, self._began = 0.0, math.nan
+        self.data = self.step = 0.0
 
     @property
     def seconds(self) -> float:

@@ -25,7 +25,7 @@ from molzoo.models import row
 from molzoo.predictor import Predictor
 from molzoo.quantities import nearest
 from molzoo.train import start
-from molzoo.train.callbacks import LAST, MODEL, Keeper, StopWatch, Teller
+from molzoo.train.callbacks import LAST, MODEL, Keeper, StepLimit, StopWatch, Teller
 from molzoo.train.ema import EMA
 from molzoo.train.evaluate import Evaluation, evaluate
 from molzoo.train.report import plot_learning_curve, plot_parity, write_results
@@ -102,18 +102,21 @@ def make_trainer(
         ValueError: an option is unknown, not the user's to set, or not one that Lightning accepts here.
     """
     keeper = Keeper(folder, config, task.stop_patience)
+    steps = options.get("max_steps") or -1
     # The average comes last: whoever saves does so while it is still in the network.
-    callbacks = [keeper, *(options.get("callbacks") or []), StopWatch(), Teller(), *([EMA(task.ema)] if task.ema else [])]
+    callbacks = [keeper, *(options.get("callbacks") or []), StopWatch(), Teller()]
+    callbacks += [StepLimit(steps)] * (steps != -1) + [EMA(task.ema)] * (task.ema != 0)
     done = {} if state is None else {"purge_step": state["global_step"]}  # for TensorBoard, from where it goes on
     loggers = [
         CSVLogger(folder, name="", version="", flush_logs_every_n_steps=1),
         TensorBoardLogger(folder, name="", version="tensorboard", **done),
     ]
-    limited = any(options.get(limit) not in (None, -1) for limit in ("max_steps", "max_time"))
-    defaults = {"max_epochs": -1 if limited else 100, "num_sanity_val_steps": 0, "log_every_n_steps": 50}
-    defaults["gradient_clip_val"] = 10.0
     given = {name: value for name, value in options.items() if value is not None and name != "callbacks"}
     _check_options(given)
+    given.pop("max_steps", None)
+    limited = steps != -1 or "max_time" in given
+    defaults = {"max_epochs": -1 if limited else 100, "num_sanity_val_steps": 0, "log_every_n_steps": 50}
+    defaults["gradient_clip_val"] = 10.0
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # advertisements and lists of absent devices
     try:
         return Trainer(**defaults | given | FIXED | {"default_root_dir": folder, "logger": loggers, "callbacks": callbacks})
@@ -166,8 +169,11 @@ def _train(lightning: Trainer, task: Task, data: Data, folder: Path, state: dict
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
         warnings.filterwarnings("ignore", ".*Experiment logs directory .* exists and is not empty.*")
         warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated", FutureWarning)  # Lightning's use of torch
-        if state is not None and lightning.is_global_zero:
-            start.keep_rows(lightning.loggers[0], before=state["global_step"])
+        if state is not None:
+            # Lightning makes the first iterator before it tells the sampler which epoch it is.
+            train.batch_sampler.set_epoch(state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
+            if lightning.is_global_zero:
+                start.keep_rows(lightning.loggers[0], before=state["global_step"])
         try:
             lightning.fit(task, train, val, ckpt_path=state and folder / LAST, weights_only=True)
         except torch.OutOfMemoryError as error:

@@ -14,6 +14,7 @@ from molzoo.loss import Loss, Metrics
 from molzoo.predictor import Predictor
 from molzoo.quantities import nearest
 from molzoo.shapes import Tensor
+from molzoo.train.callbacks import StepLimit
 from molzoo.train.schedule import Schedule
 from molzoo.train.settings import Settings
 
@@ -57,8 +58,9 @@ class Task(LightningModule):
     def progress(self) -> float:
         """How much of the training is done, 0 … 1: in steps or in time, whichever is further; all processes ask together."""
         trainer = self.trainer
-        steps = trainer.estimated_stepping_batches
-        done = self.global_step / steps if 0 < steps < float("inf") else 0.0
+        limits = [callback.steps for callback in trainer.callbacks if isinstance(callback, StepLimit)]
+        steps = min(trainer.estimated_stepping_batches, *limits, math.inf)
+        done = self.global_step / steps if steps > 0 else 1.0
         for timer in (c for c in trainer.callbacks if isinstance(c, Timer)):
             used, left = timer.time_elapsed(), timer.time_remaining()
             if left is not None:

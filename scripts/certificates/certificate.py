@@ -88,8 +88,9 @@ def main() -> None:
     lines = [
         "# Certificates: the same numbers as the reference implementations",
         "",
-        "Reference weights are copied into molzoo's model; energies and forces of three molecules and a periodic cell are compared with",
-        "the reference's float64 values. Errors are relative to the largest energy and the largest force component.",
+        "Reference weights are copied into molzoo's model; energies and forces of three molecules and a periodic cell",
+        "are compared with the reference's float64 values, one by one and as a batch. Errors are relative to the largest",
+        "energy and the largest force component.",
         "Made by `scripts/certificates/certificate.py`; how the fixtures were made: `scripts/certificates/README.md`.",
         "`tests/models/test_parity.py` holds the limits: 1e-10 in float64, 1e-5 in float32.",
         "",

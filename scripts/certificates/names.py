@@ -10,7 +10,7 @@ SCHNETPACK = {
     "in2f": "dense_in",
     "f2out.0": "dense_out.0",
     "f2out.1": "dense_out.2",
-    "filter_net.": "filters.",
+    "filter_net.": "filters.linear.",
     "interatomic_context_net.0": "phi.0",
     "interatomic_context_net.1": "phi.2",
     "mixing.": "updates.",

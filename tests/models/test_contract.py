@@ -11,6 +11,7 @@ from torch_geometric.data import Batch
 
 from molzoo import checkpoint
 from molzoo.graph import AtomGraph, connect
+from molzoo.kernels import use_backend
 from molzoo.loss import Loss
 from molzoo.models import TABLE, create_model
 from molzoo.models.interface import AtomisticModel
@@ -30,8 +31,8 @@ WITHOUT_GRADIENT = {
         "readout.linear.scalars.bias": 1,  # likewise
         "interactions.0.phi.2.weight": 16,  # φ_vv of the first layer, where all vectors are zero
         "interactions.0.phi.2.bias": 16,
-        "filters.weight": 16,  # W_vv of the first layer, likewise
-        "filters.bias": 16,
+        "filters.linear.weight": 16,  # W_vv of the first layer, likewise
+        "filters.linear.bias": 16,
     },
 }
 
@@ -60,11 +61,10 @@ def near_cutoff(predictor, gap):
 # ---------------------------------------------------------------------------------------------------- the row and the class
 
 
-def test_the_class_is_final_and_takes_few_plain_keywords(row):
+def test_the_class_is_one_below_the_interface_and_takes_few_keywords(row):
     cls = row.load()
     arguments = inspect.signature(cls).parameters.values()
     assert cls.__bases__ == (AtomisticModel,)
-    assert not cls.__subclasses__()
     assert all(a.kind is inspect.Parameter.KEYWORD_ONLY and a.default is not inspect.Parameter.empty for a in arguments)
     assert len(arguments) <= 14
 
@@ -114,6 +114,19 @@ def test_accepts_a_charge_or_is_blind_to_it(row, structure, predictor):
 def test_an_isolated_atom_has_the_energy_that_the_row_says(row, structure, predictor):
     energy = predictor(row.name)(structure("atom"), ["energy"])["energy"].item()
     assert (energy == 0.0) == (row.isolated_atom == "exact")
+
+
+@pytest.mark.parametrize("name", ["ethanol", "crystal", "atom"])
+def test_compiled_loops_and_messages_agree_through_second_order(row, name, dtype, structure, predictor):
+    found = {}
+    for backend in ("messages", "fused"):
+        made = predictor(row.name, dtype=dtype).train()
+        with use_backend(backend):
+            values = made(structure(name))
+            sum(value.square().sum() for value in values.values()).backward()
+        found[backend] = [*values.values(), *(p.grad for p in made.parameters() if p.grad is not None)]
+    limit = {torch.float32: 2e-5, F64: 1e-11}[dtype]
+    assert all(relative(a, b) < limit for a, b in zip(found["fused"], found["messages"], strict=True))
 
 
 # --------------------------------------------------------------------------------------------------------- shapes and dtypes
@@ -245,8 +258,8 @@ def test_energy_and_force_are_continuous_through_the_cutoff(row, envelope, predi
     closer_energy, closer_slope, _ = near_cutoff(made, 1e-5)
     assert flat == [0.0, 0.0]
     assert 0 < abs(closer_slope) < 0.2 * abs(slope)  # → 0 at least linearly
-    assert abs(energy - outside) < 1e-4 * abs(slope) + 1e-15
-    assert abs(closer_energy - outside) < 1e-5 * abs(closer_slope) + 1e-15
+    assert abs(energy - outside) < 1e-4 * abs(slope) + 1e-14
+    assert abs(closer_energy - outside) < 1e-5 * abs(closer_slope) + 1e-14
 
 
 @pytest.mark.parametrize("envelope", ["default", "polynomial"])
@@ -266,9 +279,7 @@ def test_forces_are_finite_differences(row, name, structure, predictor):
     graph, made, h = structure(name), predictor(row.name), 1e-5
     n = graph.pos.numel()
     moves = h * torch.eye(n, dtype=F64).view(n, -1, 3)
-    frames = [
-        AtomGraph(z=graph.z, pos=graph.pos + move, cell=graph.cell, pbc=graph.pbc) for move in torch.cat([moves, -moves])
-    ]
+    frames = [AtomGraph(z=graph.z, pos=graph.pos + move, cell=graph.cell, pbc=graph.pbc) for move in torch.cat([moves, -moves])]
     energies = made(Batch.from_data_list(frames), ["energy"])["energy"]
     differences = -(energies[:n] - energies[n:]).view(-1, 3) / (2 * h)
     assert relative(made(graph)["forces"], differences) < 1e-6
@@ -315,7 +326,7 @@ def test_every_parameter_learns_from_energy_forces_and_dipole(row, structure, pr
     for name, parameter in made.model.named_parameters():
         rows = parameter.grad.flatten(1) if parameter.ndim > 1 else parameter.grad[:, None]
         rows = rows[batch.z.unique()] if name == "embedding.weight" else rows  # elements that are there
-        unreached[name] = int((rows == 0).all(1).sum())
+        unreached[name] = int((rows.abs().amax(1) < 1e-12 * rows.abs().max()).sum())
     assert {name: n for name, n in unreached.items() if n} == WITHOUT_GRADIENT.get(row.name, {})
 
 

@@ -23,7 +23,7 @@ def test_the_first_vectors_of_a_dimer_point_from_receiver_to_sender():
     r = dimer.pos[1] - dimer.pos[0]  # r_ij = pos[j] − pos[i] of the edge that atom 0 receives
     d = r.norm()[None]
     phi_vs = model.interactions[0].phi(model.embedding(dimer.z))[:, C : 2 * C]
-    W_vs = (model.filters(model.radial(d)) * model.envelope(d)[:, None])[0, C : 2 * C]
+    W_vs = (model.filters.linear(model.radial(d)) * model.envelope(d)[:, None])[0, C : 2 * C]
     by_hand = torch.stack([torch.outer(r / d, phi_vs[1] * W_vs), torch.outer(-r / d, phi_vs[0] * W_vs)])  # (N, 3, C)
     assert by_hand.abs().max() > 1e-3
     torch.testing.assert_close(after_message[0], by_hand)

@@ -9,6 +9,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch_geometric.explain import Explainer, GNNExplainer
 
 from molzoo.graph import AtomGraph, connect
+from molzoo.kernels import use_backend
 from molzoo.models import create_model
 from molzoo.nn import Convolution, Edges, Path
 
@@ -17,6 +18,13 @@ DEGREES = [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 0), (1, 1, 1)]
 IRREPS = {0: "0e", 1: "1o"}
 ALL = (f"{C}x0e+{C}x1o", [(l_in, l, l_out) for l_in, l, l_out in DEGREES], f"{C}x0e+{C}x1o")  # block k is of degree k
 PAINN = (f"{C}x0e + {C}x0e + {C}x1o", [(0, 0, 0), (1, 1, 1), (2, 0, 1)], f"{C}x0e + {C}x1o")
+
+
+@pytest.fixture(autouse=True, params=["messages", "fused"])
+def backend(request):
+    """Every fact holds for both ways."""
+    with use_backend(request.param):
+        yield request.param
 
 
 def edges():
@@ -28,8 +36,7 @@ def edges():
 
 def inputs(convolution, dtype=torch.float64):
     x = torch.randn(N_SRC, convolution.irreps_in.dim, dtype=dtype)
-    Y = torch.cat([torch.ones(E, 1, dtype=dtype), torch.randn(E, 3, dtype=dtype)], 1)
-    return x, Y, torch.randn(R, len(convolution.paths) * C, dtype=dtype)
+    return x, torch.randn(E, 4, dtype=dtype), torch.randn(R, len(convolution.paths) * C, dtype=dtype)
 
 
 def coefficients(l_in, l, l_out, dtype):

@@ -43,7 +43,8 @@ def test_dense_without_bias_has_none():
 
 
 def test_mlp_activates_between_layers_and_not_after_the_last():
-    assert [type(layer) for layer in mlp(4, 8, 8, 2, activation=nn.SiLU())] == [nn.Linear, nn.SiLU, nn.Linear, nn.SiLU, nn.Linear]
+    kinds = [type(layer) for layer in mlp(4, 8, 8, 2, activation=nn.SiLU())]
+    assert kinds == [nn.Linear, nn.SiLU, nn.Linear, nn.SiLU, nn.Linear]
 
 
 def test_mlp_has_the_widths_it_was_given():

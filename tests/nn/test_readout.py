@@ -3,6 +3,7 @@
 import e3nn.o3
 import pytest
 import torch
+from torch.autograd import gradcheck, gradgradcheck
 
 from molzoo.nn import Linear, ScalarReadout, ShiftedSoftplus
 from molzoo.o3 import Irreps
@@ -57,6 +58,13 @@ def test_scalar_readout_is_hidden_then_linear(dtype):
     readout, (s, _) = ScalarReadout(C, Irreps("2x0e"), ShiftedSoftplus()).to(dtype), features(dtype)
     assert torch.equal(readout(s), readout.linear(readout.hidden(s)))
     assert readout.hidden(s).shape == (4, C // 2)
+
+
+def test_derivatives_are_right():
+    readout = ScalarReadout(C, Irreps("2x0e"), ShiftedSoftplus()).double()
+    s = features()[0].requires_grad_()
+    assert gradcheck(readout, s)
+    assert gradgradcheck(readout, s)
 
 
 def test_scalar_readout_refuses_vectors():

@@ -1,10 +1,13 @@
 """Runs so small that they take a second or two."""
 
 import csv
+import json
+import multiprocessing
 
 import pytest
 import torch
 
+import molzoo.cli
 from molzoo import fit
 from molzoo.data import Data
 from molzoo.train import Settings
@@ -61,3 +64,38 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def command(tmp_path):
+    """``command(folder, trainer={…}, lr=…)``: the words of a command line for what ``train`` does with these arguments."""
+
+    def words(folder, *more, model="PaiNN", data=None, trainer=None, **task):
+        config = {
+            "model": {"name": model, **TINY},
+            "data": {"source": "sample/ethanol", "train": 40, "val": 20, "test": 20} | (data or {}),
+            "task": {"lr": 5e-3, "warmup_steps": 0, "ema": 0.9} | task,
+            "trainer": {"max_epochs": 2, "accelerator": "cpu"} | (trainer or {}),
+            "folder": str(folder),
+        }
+        path = tmp_path / "run.yaml"
+        path.write_text(json.dumps(config))
+        return ["train", str(path), *more]
+
+    return words
+
+
+@pytest.fixture(scope="session")
+def another_process():
+    """``another_process(words)``: molzoo with these words in a process of its own, forked from one that has imported it all."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["molzoo.cli.train", "molzoo.train", "lightning.pytorch"])
+
+    def run(words):
+        process = context.Process(target=molzoo.cli.main, args=(words,))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("OMP_NUM_THREADS", "1")
+            process.start()
+        return process
+
+    return run

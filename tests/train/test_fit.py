@@ -128,13 +128,13 @@ def test_early_stopping(train, tmp_path, column, capsys):
 
 
 def test_nan_stops_and_keeps_the_best_model(train, tmp_path):
-    with pytest.raises(FloatingPointError, match="became nan in epoch 2, batch 1; lower task.lr"):
+    with pytest.raises(FloatingPointError, match=r"became nan in epoch 2, batch 1; lower task\.lr"):
         train(tmp_path, trainer={"callbacks": [Poison()]})
     assert load(tmp_path / "model.pt")(ETHANOL)["energy"].isfinite().all()
 
 
 def test_a_rate_that_explodes_stops(train, tmp_path):
-    with pytest.raises(FloatingPointError, match="now 1e\\+30"):
+    with pytest.raises(FloatingPointError, match=r"now 1e\+30"):
         train(tmp_path, lr=1e30)
 
 
@@ -206,7 +206,7 @@ def test_wrong_options_of_the_trainer(train, tmp_path, trainer, says):
 
 
 def test_frames_to_validate_on_are_needed(train, tmp_path, ethanol):
-    with pytest.raises(ValueError, match="no frame is left to validate on; give data.val a count"):
+    with pytest.raises(ValueError, match=r"no frame is left to validate on; give data\.val a count"):
         train(tmp_path / "run", data=ethanol(val=0))
     assert not (tmp_path / "run").exists()
 
