@@ -20,7 +20,7 @@ from molzoo.quantities import nearest, quantity
 from molzoo.writers import WRITERS, Found
 
 _CHUNK_ATOMS = 10_000  # structures are read ahead up to so many atoms
-_EDGES_ON_CPU, _EDGES_ELSEWHERE = 4_000, 200_000
+_EDGES_ON_CPU, _EDGES_ELSEWHERE = 8_000, 200_000
 
 
 def predict(

@@ -123,10 +123,10 @@ class Filters(nn.Module):
         self.linear = dense(n_radial, n_layers * width)
 
     def forward(self, e: Float[Tensor, "P n_radial"], f: Float[Tensor, "P 1"]) -> tuple[Tensor, ...]:
-        """Weights (P, 3C) of each layer."""
+        """Weights (P, 3C) of each layer, in the precision of the parameters."""
         A = torch.cat([self.linear.weight, self.linear.bias[:, None]], dim=1)
         by_layer = A.unflatten(0, (self.n_layers, -1))  # (n_layers, 3C, n_radial + 1)
-        return (torch.cat([f * e, f], dim=1) @ by_layer.mT).unbind(0)
+        return (torch.cat([f * e, f], dim=1).to(A) @ by_layer.mT).unbind(0)
 
 
 class PaiNN(AtomisticModel):
@@ -177,7 +177,7 @@ class PaiNN(AtomisticModel):
         graph = connect(graph, self.cutoff)
         d, u = geometry(graph, self.dtype)
         edges = Edges(*graph.edge_index, n_dst=len(graph.z), w_row=graph.pair_index)
-        filters = self.filters(self.radial(d).to(u), self.envelope(d)[:, None].to(u))
+        filters = self.filters(self.radial(d), self.envelope(d)[:, None])
         Y = torch.cat([torch.ones_like(u[:, :1]), u], dim=1)  # (E, 4): degrees 0 and 1
         s = self.embedding(graph.z)
         v = s.new_zeros(len(s), 3, self.channels)

@@ -2,8 +2,9 @@
 
     python scripts/campaigns/accuracy.py rmd17_painn --minutes 2 5 10 15 [--section.key value …]
 
-The averaged weights at each mark are kept during training and evaluated on the test frames after it, so that nothing can be chosen
-by them. The record goes to docs/results/<name>.json, the table and picture of all records to docs/results/README.md and curves.png.
+The averaged weights at each mark are kept during training and evaluated on the test frames after it, so that nothing can be
+chosen by them. The record goes to docs/results/<name>.json, the table and picture of all records to README.md and curves.png
+there.
 """
 
 import argparse
@@ -68,6 +69,51 @@ def write(name: str, words: list[str], results: dict, points: list[dict]) -> Non
     }
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
+    tabulate()
+
+
+def tabulate() -> None:
+    """One table and one picture of all records."""
+    records = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
+    lines = [
+        "# Results",
+        "",
+        "Test errors of committed configurations, evaluated once; nothing was chosen by them. Each row is a JSON file beside this",
+        "one, written by `scripts/campaigns/accuracy.py`, with its command, commit, machine and the error at earlier times.",
+        "",
+        "| run | quantity | test MAE | minutes of training | machine |",
+        "|---|---|---|---|---|",
+    ]
+    for name, record in records.items():
+        for quantity, row in record["test"].items():
+            minutes = f"{record['train_seconds'] / 60:.0f}"
+            lines.append(
+                f"| [{name}]({name}.json) | {quantity} | {row['mae']:.4g} {row['unit']} | {minutes} | {record['machine']} |"
+            )
+    lines += [
+        "",
+        "Reference implementations, by weight copying: [certificates](certificates.md).",
+        "",
+        "![test error against time](curves.png)",
+    ]
+    (RESULTS / "README.md").write_text("\n".join(lines) + "\n")
+    draw(records)
+
+
+def draw(records: dict[str, dict]) -> None:
+    """Force error of the test frames against minutes of training."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axis = figure.subplots()
+    for name, record in records.items():
+        points = [(point["minutes"], point["forces"]["mae"]) for point in record["curve"] if "forces" in point]
+        if points:
+            axis.loglog(*zip(*points, strict=True), "o-", label=name)
+    axis.set(xlabel="minutes", ylabel="test force MAE (meV/Å)")
+    axis.legend()
+    axis.grid(alpha=0.3, which="both")
+    figure.savefig(RESULTS / "curves.png", dpi=120)
 
 
 if __name__ == "__main__":

@@ -27,21 +27,28 @@ def ethanol():
 
 @pytest.fixture(scope="session")
 def train(ethanol):
-    """``train(folder, lr=…, trainer={…})``: a run of a tiny model; words that ``fit`` does not take are task settings."""
+    """``train(folder, lr=…, trainer={…})``: a run of a tiny model; words that ``fit`` does not take are task settings.
 
-    def run(folder, *, model="PaiNN", data=None, arguments=None, trainer=None, seed=0, resume=False, **task):
+    Pictures, which take longer than the rest, are drawn on demand.
+    """
+
+    def run(folder, *, model="PaiNN", data=None, arguments=None, trainer=None, seed=0, resume=False, pictures=False, **task):
         settings = Settings(**{"lr": 5e-3, "warmup_steps": 0, "ema": 0.9} | task)
         options = {"max_epochs": 2, "accelerator": "cpu"} | (trainer or {})
-        return fit(
-            model,
-            data or ethanol(),
-            settings,
-            arguments=TINY if arguments is None else arguments,
-            trainer=options,
-            folder=folder,
-            seed=seed,
-            resume=resume,
-        )
+        with pytest.MonkeyPatch.context() as patch:
+            if not pictures:
+                patch.setattr("molzoo.train.run.plot_parity", lambda *_: None)
+                patch.setattr("molzoo.train.run.plot_learning_curve", lambda *_: None)
+            return fit(
+                model,
+                data or ethanol(),
+                settings,
+                arguments=TINY if arguments is None else arguments,
+                trainer=options,
+                folder=folder,
+                seed=seed,
+                resume=resume,
+            )
 
     return run
 

@@ -40,7 +40,7 @@ class Poison(Callback):
 @pytest.fixture(scope="module")
 def run(train, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    return train(folder, trainer={"max_epochs": 6}), folder
+    return train(folder, trainer={"max_epochs": 6}, pictures=True), folder
 
 
 def test_all_files_are_there_and_no_temporary_ones(run):
