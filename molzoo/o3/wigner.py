@@ -1,0 +1,136 @@
+"""How components of degree l turn (Wigner D) and how two degrees couple to a third (Clebsch–Gordan, Wigner 3j).
+
+Everything follows from the generators of su(2) in the basis |l, m⟩, taken to real components by the unitary matrix Q of
+:func:`change_basis_real_to_complex`. Real components of degree l are ordered m = −l … l, and for l = 1 they are x, y, z,
+because y is the polar axis. Values are e3nn's.
+"""
+
+from functools import lru_cache
+from math import comb, sqrt
+from typing import Any
+
+import torch
+
+from molzoo.shapes import Tensor
+
+_COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
+
+
+@lru_cache(maxsize=64)
+def _su2(j: int) -> Tensor:
+    m = torch.arange(-j, j, dtype=torch.float64)
+    step = torch.sqrt(j * (j + 1) - m * (m + 1))  # ⟨m + 1| J₊ |m⟩
+    raising, lowering = torch.diag(-step, -1), torch.diag(step, 1)
+    diagonal = torch.diag(1j * torch.arange(-j, j + 1, dtype=torch.float64))
+    return torch.stack([0.5 * (raising + lowering) + 0j, diagonal, -0.5j * (raising - lowering)])
+
+
+def su2_generators(j: int) -> Tensor:
+    """The generators of su(2) on |j, m⟩, m = −j … j: complex, antihermitian, shape (3, 2j + 1, 2j + 1).
+
+    The second is diagonal, i·m: the rotation about y, the polar axis of e3nn.
+
+    >>> su2_generators(1)[1].diagonal()
+    tensor([-0.-1.j, 0.+0.j, 0.+1.j])
+    """
+    return _su2(j).to(_COMPLEX[torch.get_default_dtype()], copy=True)
+
+
+@lru_cache(maxsize=64)
+def _real_to_complex(l: int) -> Tensor:
+    q = torch.zeros(2 * l + 1, 2 * l + 1, dtype=torch.complex128)
+    q[l, l] = 1
+    for m in range(1, l + 1):
+        q[l - m, l + m], q[l - m, l - m] = 1 / sqrt(2), -1j / sqrt(2)
+        q[l + m, l + m], q[l + m, l - m] = (-1) ** m / sqrt(2), 1j * (-1) ** m / sqrt(2)
+    return (-1j) ** l * q  # this phase makes all couplings real
+
+
+def change_basis_real_to_complex(l: int, dtype: torch.dtype | None = None, device: Any = None) -> Tensor:
+    """Q, unitary: complex components |l, m⟩ from real ones; shape (2l + 1, 2l + 1).
+
+    >>> Q = change_basis_real_to_complex(2, torch.float64)
+    >>> torch.allclose(Q @ Q.mH, torch.eye(5, dtype=Q.dtype))
+    True
+    """
+    return _real_to_complex(l).to(_COMPLEX[dtype or torch.get_default_dtype()], copy=True).to(device)
+
+
+@lru_cache(maxsize=64)
+def _so3(l: int) -> Tensor:
+    Q = _real_to_complex(l)
+    return (Q.mH @ _su2(l) @ Q).real.contiguous()
+
+
+def so3_generators(l: int) -> Tensor:
+    """The generators of rotations about x, y and z on real components: antisymmetric, shape (3, 2l + 1, 2l + 1).
+
+    >>> so3_generators(1)[1]
+    tensor([[ 0.,  0.,  1.],
+            [ 0.,  0.,  0.],
+            [-1.,  0.,  0.]])
+    """
+    return _so3(l).to(torch.get_default_dtype(), copy=True)
+
+
+@lru_cache(maxsize=64)
+def _y_to_x(l: int) -> Tensor:
+    """D of the rotation that takes the axis y to the axis x: a quarter turn about z, backwards."""
+    return torch.matrix_exp(-0.5 * torch.pi * _so3(l)[2])
+
+
+def wigner_D(l: int, alpha: Tensor, beta: Tensor, gamma: Tensor) -> Tensor:
+    """D(α, β, γ) of R_y(α) R_x(β) R_y(γ) on real components of degree l, shape (..., 2l + 1, 2l + 1).
+
+    A turn about y mixes m with −m only, by cos mα and sin mα; one about x is the same between two fixed quarter turns.
+
+    >>> angles = torch.rand(3)
+    >>> D = wigner_D(3, *angles)
+    >>> torch.allclose(D @ D.mT, torch.eye(7), atol=1e-6)
+    True
+    """
+    alpha, beta, gamma = torch.broadcast_tensors(alpha, beta, gamma)
+    K = _y_to_x(l).to(alpha)
+    return _about_y(l, alpha) @ (K @ _about_y(l, beta) @ K.mT) @ _about_y(l, gamma)
+
+
+def _about_y(l: int, angle: Tensor) -> Tensor:
+    frequency = _so3(l)[1].flip(1).diagonal().to(angle)  # ±m: row l + m of the generator has it in column l − m
+    phase = angle[..., None] * frequency
+    return torch.diag_embed(phase.cos()) + torch.diag_embed(phase.sin()).flip(-1) * (frequency != 0)[:, None]
+
+
+def wigner_3j(l1: int, l2: int, l3: int, dtype: torch.dtype | None = None, device: Any = None) -> Tensor:
+    """The invariant coupling of three degrees: C_ijk = C_abc D_ai D_bj D_ck, of norm 1, shape (2l1 + 1, 2l2 + 1, 2l3 + 1).
+
+    >>> torch.allclose(wigner_3j(1, 1, 0)[..., 0], torch.eye(3) / 3**0.5)
+    True
+    """
+    if not abs(l1 - l2) <= l3 <= l1 + l2:
+        raise ValueError(f"degrees {l1}, {l2} and {l3} do not couple: the third must lie between {abs(l1 - l2)} and {l1 + l2}")
+    return _coupling(l1, l2, l3).to(dtype or torch.get_default_dtype(), copy=True).to(device)
+
+
+@lru_cache(maxsize=4096)
+def _coupling(l1: int, l2: int, l3: int) -> Tensor:
+    Q1, Q2, Q3 = (_real_to_complex(l) for l in (l1, l2, l3))
+    C = torch.einsum("ai,bj,ck,abc->ijk", Q1, Q2, Q3.conj(), _clebsch_gordan(l1, l2, l3) + 0j).real
+    return (C / C.norm()).contiguous()
+
+
+def _clebsch_gordan(j1: int, j2: int, j3: int) -> Tensor:
+    """⟨j1 m1 j2 m2 | j3 m3⟩ up to a positive factor; sums of whole numbers, so nothing cancels.
+
+    In binomial coefficients (n k), with J = j1 + j2 + j3:
+    Σ_z (−1)^z (J−2j3 z)(J−2j2 j1−m1−z)(J−2j1 j2+m2−z) / √[(2j1 j1−m1)(2j2 j2−m2)(2j3 j3−m3)]
+    (L. Wei, Comput. Phys. Commun. 120, 222, 1999).
+    """
+    a, b, c = j1 + j2 - j3, j1 - j2 + j3, -j1 + j2 + j3
+    C = torch.zeros(2 * j1 + 1, 2 * j2 + 1, 2 * j3 + 1, dtype=torch.float64)
+    for m1 in range(-j1, j1 + 1):
+        for m2 in range(max(-j2, -j3 - m1), min(j2, j3 - m1) + 1):
+            u, v, m3 = j1 - m1, j2 + m2, m1 + m2
+            terms = ((-1) ** z * comb(a, z) * comb(b, u - z) * comb(c, v - z) for z in range(min(a, u, v) + 1))
+            size = comb(2 * j1, u) * comb(2 * j2, j2 - m2) * comb(2 * j3, j3 - m3)
+            C[j1 + m1, j2 + m2, j3 + m3] = sum(terms) / sqrt(size)
+    return C
