@@ -117,7 +117,8 @@ def make_trainer(
     limited = steps != -1 or "max_time" in given
     defaults = {"max_epochs": -1 if limited else 100, "num_sanity_val_steps": 0, "log_every_n_steps": 50}
     defaults["gradient_clip_val"] = 10.0
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # advertisements and lists of absent devices
+    for part in ("pytorch", "fabric"):  # advertisements and lists of absent devices
+        logging.getLogger(f"lightning.{part}").setLevel(logging.WARNING)
     try:
         return Trainer(**defaults | given | FIXED | {"default_root_dir": folder, "logger": loggers, "callbacks": callbacks})
     except (MisconfigurationException, ValueError, TypeError) as error:
@@ -160,15 +161,23 @@ def _prepare_folder(folder: Path, card: str, anew: bool) -> None:
     (folder / "card.txt").write_text(card + "\n")
 
 
+_HARMLESS = (
+    ".*does not have many workers",  # batches lie in memory already: worker processes would only slow them down
+    ".*Experiment logs directory .* exists and is not empty",
+    ".*LeafSpec.* is deprecated",  # Lightning's use of torch
+    r".*It is recommended to use `self\.log\(.*sync_dist=True",  # what is logged has been summed over the processes
+    "Grad strides do not match bucket view strides",  # of matrices with one row
+)
+"""Beginnings of warnings that tell a user of molzoo nothing."""
+
+
 def _train(lightning: Trainer, task: Task, data: Data, folder: Path, state: dict[str, Any] | None) -> None:
     train, val = data.loader("train"), data.loader("val")
-    lightning.log_every_n_steps = min(lightning.log_every_n_steps, max(len(train), 1))
+    lightning.log_every_n_steps = min(lightning.log_every_n_steps, -(-len(train) // lightning.world_size))
     on_interrupt = signal.getsignal(signal.SIGINT)
     with warnings.catch_warnings():
-        # Batches lie in memory already: worker processes would only slow them down.
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")
-        warnings.filterwarnings("ignore", ".*Experiment logs directory .* exists and is not empty.*")
-        warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated", FutureWarning)  # Lightning's use of torch
+        for harmless in _HARMLESS:
+            warnings.filterwarnings("ignore", harmless)
         if state is not None:
             # Lightning makes the first iterator before it tells the sampler which epoch it is.
             train.batch_sampler.set_epoch(state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
