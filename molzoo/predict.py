@@ -104,6 +104,8 @@ def _chunks(source: Path) -> Iterator[tuple[int, list[Atoms], Frames]]:
         if not np.isfinite(atoms.positions).all():
             bad = int(np.flatnonzero(~np.isfinite(atoms.positions).all(1))[0])
             raise ValueError(f"{where}: the position of atom {bad} is not a finite number; correct it or leave it out")
+        if isinstance(atoms.info.get("charge"), bool):  # the bare word "charge" in the comment line of an .xyz file
+            raise ValueError(f"{where}: its charge is {atoms.info['charge']}; write charge=0 or another number")
         chunk.append(atoms)
         n_atoms += len(atoms)
         if n_atoms >= _CHUNK_ATOMS:

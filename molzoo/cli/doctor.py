@@ -72,12 +72,12 @@ def _back_ends() -> list[tuple[str, str]]:
     import torch
 
     from molzoo import kernels
-    from molzoo.graph.neighbours import _BACKENDS, neighbour_list
+    from molzoo.graph.neighbours import BACKENDS, neighbour_list
     from molzoo.nn.scatter import ScatterBackend, sum_rows
 
     pos, index = torch.eye(3), torch.tensor([0, 0, 1])
     tried: list[tuple[str, Callable[[], object]]] = []
-    tried += [(f"neighbours: {name}", partial(neighbour_list, pos, 2.0, backend=name)) for name in _BACKENDS]
+    tried += [(f"neighbours: {name}", partial(neighbour_list, pos, 2.0, backend=name)) for name in BACKENDS]
     tried += [(f"scatter: {name}", partial(sum_rows, pos, index, 2, name)) for name in get_args(ScatterBackend)]
 
     def fused() -> None:

@@ -25,6 +25,9 @@ def from_ase(atoms: "ase.Atoms", labels: dict[str, str] | None = None) -> AtomGr
     tensor([-1.], dtype=torch.float64)
     """
     fields = {name: atoms.info[name] for name in ("charge", "spin") if atoms.info.get(name) is not None}
+    for name, value in fields.items():
+        if isinstance(value, bool):  # ASE reads the bare word "charge" in the comment line of an .xyz file as True
+            raise ValueError(f"atoms.info[{name!r}] is {value}; give a number, or remove it")
     fields |= read_labels(atoms, labels or {})
     return AtomGraph(
         z=torch.from_numpy(atoms.numbers.astype(np.int64)),

@@ -11,7 +11,7 @@ from molzoo.graph.search import Structures, cell_pairs, cluster_pairs, vesin_pai
 from molzoo.quantities import nearest
 from molzoo.shapes import Float, Int, Tensor
 
-_BACKENDS = {"vesin": vesin_pairs, "torch": cell_pairs, "torch_cluster": cluster_pairs}
+BACKENDS = {"vesin": vesin_pairs, "torch": cell_pairs, "torch_cluster": cluster_pairs}
 
 
 def neighbour_list(
@@ -46,11 +46,11 @@ def neighbour_list(
         raise ValueError(f"the cutoff is a positive number of Å; got {cutoff}")
     if backend == "auto":
         backend = "vesin" if pos.device.type == "cpu" else "torch"
-    if backend not in _BACKENDS:
-        raise ValueError(f"{backend!r} does not find neighbours{nearest(backend, ['auto', *_BACKENDS])}")
+    if backend not in BACKENDS:
+        raise ValueError(f"{backend!r} does not find neighbours{nearest(backend, ['auto', *BACKENDS])}")
     if backend == "vesin" and pos.device.type != "cpu":
         raise ValueError(f"vesin runs on a CPU and positions are on {pos.device}; say backend='torch'")
-    i, j, shift = _BACKENDS[backend](_checked(pos.detach(), cell, pbc, batch), float(cutoff))
+    i, j, shift = BACKENDS[backend](_checked(pos.detach(), cell, pbc, batch), float(cutoff))
     if isinstance(i, Tensor) and i.device.type == "cpu":
         i, j, shift = i.numpy(), j.numpy(), shift.numpy()
     return both_directions(i, j, shift)

@@ -93,8 +93,8 @@ def cluster_pairs(s: Structures, cutoff: float) -> Pairs:
         raise ValueError("torch_cluster knows no periodic cells; say backend='auto'")
     try:
         from torch_cluster import radius_graph
-    except ImportError:
-        raise ValueError("torch_cluster is not installed; say backend='auto', or pip install 'molzoo[pyg-ext]'") from None
+    except ImportError as error:  # "not installed" would mislead whoever has a build for another torch
+        raise ValueError(f"torch_cluster cannot be imported ({error}); say backend='auto', or see molzoo doctor") from error
     largest = int(s.ptr.diff().max()) if len(s.ptr) > 1 else 0
     j, i = radius_graph(s.pos, cutoff * (1 + _HAIR), s.batch, max_num_neighbors=max(largest, 1))
     i, j = i[i < j], j[i < j]

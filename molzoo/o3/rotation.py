@@ -217,7 +217,7 @@ def matrix_to_quaternion(R: Matrix) -> Tensor:
     tensor([1., 0., 0., 0.])
     """
     _require_rotation(R)
-    # 4 q qᵀ is linear in R, and its row of the largest diagonal entry never vanishes (S. W. Shepperd, J. Guid. Control 1, 1978).
+    # 4 q qᵀ is linear in R, and its row of the largest diagonal entry never vanishes (S. W. Shepperd, 1978).
     d = R.diagonal(dim1=-2, dim2=-1)
     trace = d.sum(-1)
     anti = torch.stack([R[..., 2, 1] - R[..., 1, 2], R[..., 0, 2] - R[..., 2, 0], R[..., 1, 0] - R[..., 0, 1]], -1)

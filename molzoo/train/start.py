@@ -109,17 +109,16 @@ def copy_weights(predictor: Predictor, path: str) -> str:
     """Copy the weights whose names and shapes agree with those at ``path``; say which did not, and what else differs.
 
     Raises:
-        ValueError: none agree.
+        ValueError: none agree, but perhaps some of the readout.
     """
     mine, other = predictor.state_dict(), checkpoint.load(path)
     theirs = other.state_dict()
     shared = {name: theirs[name] for name in mine if name in theirs and mine[name].shape == theirs[name].shape}
-    if not shared:
+    if all(name.startswith("model.readout.") for name in shared):
         raise ValueError(f"nothing in {path!r} fits this {predictor.model_name}; its arguments are {other.arguments}")
     predictor.load_state_dict(shared, strict=False)
     fresh = sorted(set(mine) - set(shared))
     told = f"started from {path}: {len(shared)} of {len(mine)} tensors; fresh: {', '.join(fresh) or 'none'}"
-    for name, value in predictor.arguments.items():
-        if other.arguments.get(name, value) != value:
-            told += f"\nnote: model.{name} is {value!r}, there it was {other.arguments[name]!r}"
-    return told
+    here, there = ({**_defaults(type(predictor.model)), **p.arguments} for p in (predictor, other))
+    changed = [name for name in here if here[name] != there[name]]
+    return told + "".join(f"\nnote: model.{name} is {here[name]!r}, there it was {there[name]!r}" for name in changed)
