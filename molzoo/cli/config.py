@@ -52,7 +52,7 @@ def read(name: str, beside: Path | None = None, depth: int = 0) -> Config:
         raise ValueError(f"{path}: configurations include each other in a circle")
     try:
         own = _load(path.read_text())
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ValueError(f"{path} is not valid YAML: {error}") from error
     own = {} if own is None else own
     if not isinstance(own, dict):
@@ -116,7 +116,7 @@ def _override(word: str, rest: Iterator[str]) -> tuple[str, Any]:
             raise ValueError(f"--{key} needs a value, e.g. --{key} VALUE")
     try:
         return key, _load(text)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ValueError(f"--{key}: {text!r} is not a value: {error}") from error
 
 
@@ -127,8 +127,8 @@ def _load(text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise ValueError(f"line {mark.line + 1}, column {mark.column + 1}: {error.problem or error.context}") from error
-    except yaml.YAMLError as error:
-        raise ValueError(" ".join(str(error).split())) from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(" ".join(str(error).split())) from None
 
 
 class _Loader(yaml.SafeLoader):

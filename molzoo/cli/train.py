@@ -62,12 +62,13 @@ def check(config: configs.Config) -> tuple[Namespace, configs.Config]:
     Raises:
         ValueError: an unknown key or a value of the wrong kind; the sentence names it and the nearest known key.
     """
+    from molzoo.data import Data
     from molzoo.models import row
 
     if "name" not in config.get("model", {}):
         raise ValueError("no model is named; add 'model: PaiNN' or model/painn (molzoo list shows all)")
     if "source" not in config.get("data", {}):
-        raise ValueError("no data are named; add 'data: {source: sample}' or data/rmd17 (molzoo list shows all)")
+        raise ValueError("no data are named; add 'data: {source: sample/ethanol}' or data/rmd17 (molzoo list shows all)")
     name = row(str(config["model"]["name"])).name
     config = config | {"model": {key: value for key, value in config["model"].items() if key != "name"}}
     parser = make_parser(name)
@@ -77,6 +78,7 @@ def check(config: configs.Config) -> tuple[Namespace, configs.Config]:
         _keep_words(config["data"], parsed["data"])
         plain = json.loads(json.dumps(parsed.as_dict(), default=str))
         objects = parser.instantiate(parsed)
+        objects["data"] = Data(**parsed["data"].as_dict())
     except (ArgumentError, TypeError) as error:
         raise ValueError(_sentence(str(error))) from None
     plain["model"] = {"name": name, **plain.get("model", {})}
@@ -94,7 +96,7 @@ def make_parser(name: str) -> ArgumentParser:
 
     parser = ArgumentParser(prog=f"molzoo train ({name})", exit_on_error=False, default_env=False)
     parser.add_class_arguments(TABLE[name].load(), "model", skip={"irreps_out"}, instantiate=False)
-    parser.add_class_arguments(Data, "data")
+    parser.add_class_arguments(Data, "data", instantiate=False)
     parser.add_class_arguments(Settings, "task")
     parser.add_class_arguments(Trainer, "trainer", skip=set(FIXED) | _NO_WORDS, instantiate=False)
     parser.add_argument("--folder", type=str, default="runs/latest", help="where results go")
@@ -104,15 +106,32 @@ def make_parser(name: str) -> ArgumentParser:
 
 
 def _refuse_unknown(config: configs.Config, parser: ArgumentParser, name: str) -> None:
+    from molzoo.loss import Term
+    from molzoo.train.run import FIXED
+
     known = parser.get_defaults().as_dict()
     for key, value in config.items():
         if key not in known:
             raise ValueError(f"{key!r} is not a section or key of a configuration{nearest(str(key), list(known))}")
-        if key in configs.SECTIONS:
-            for inner in value:
-                if inner not in known[key]:
-                    whose = f"an argument of {name}" if key == "model" else f"a key of {key!r}"
-                    raise ValueError(f"{key}.{inner}: {inner!r} is not {whose}{nearest(str(inner), list(known[key]))}")
+        for inner in value if key in configs.SECTIONS else ():
+            if key == "trainer" and inner in FIXED | dict.fromkeys(_NO_WORDS):
+                raise ValueError(f"trainer.{inner} is set by molzoo; leave it out")
+            if inner not in known[key]:
+                whose = f"an argument of {name}" if key == "model" else f"a key of {key!r}"
+                raise ValueError(f"{key}.{inner}: {inner!r} is not {whose}{nearest(str(inner), list(known[key]))}")
+    for quantity, term in _loss(config).items():
+        for inner in term if isinstance(term, dict) else ():
+            if inner not in Term.__dataclass_fields__:
+                raise ValueError(
+                    f"task.loss.{quantity}.{inner} is no key{nearest(str(inner), list(Term.__dataclass_fields__))}"
+                )
+
+
+def _loss(config: configs.Config) -> dict[str, Any]:
+    loss = config.get("task", {}).get("loss", {})
+    if not isinstance(loss, dict):
+        raise ValueError(f"task.loss: {loss!r} is no table of weights; type e.g. {{energy: 1.0, forces: 100.0}}")
+    return loss
 
 
 def _keep_words(given: configs.Config, parsed: Namespace) -> None:
@@ -125,12 +144,33 @@ def _keep_words(given: configs.Config, parsed: Namespace) -> None:
             parsed[key] = value
 
 
+# What to type, where the kind of a value does not say it.
+_TYPE = {
+    "trainer.max_time": 'days:hours:minutes:seconds in quotes, e.g. "00:00:15:00"',
+    "task.loss": "a weight such as 1.0, or {weight: 1.0, kind: mae}",
+    "task.freeze": "a list, e.g. [model.embedding*]",
+}
+
+
 def _sentence(text: str) -> str:
     """What jsonargparse reports, as one sentence."""
-    key = re.search(r'key "([^"]+)"', text)
-    got = re.search(r"Got value: (.*)", text)
-    kind = re.search(r"Expected (?:a|an)? ?(.*?)(?:\. Got|$)", text, re.DOTALL)
-    if key and kind:
-        wanted = re.sub(r"<class '(\w+)'>", r"\1", " ".join(kind[1].split()))
-        return f"{key[1]}: expected {wanted}{f', got {got[1].strip()}' if got else ''}"
-    return " ".join(text.split())
+    text = " ".join(text.split())
+    keys = re.findall(r'key "([^"]+)"', text)
+    got = re.search(r"(?:Got value|Given value): (.*)", text)
+    if not keys or not got:
+        return text
+    options = re.findall(r"'([^']*)'|\b(\d+)\b", "".join(re.findall(r"Literal\[(.*?)\]", text)))
+    words = list(dict.fromkeys(word or number for word, number in options))
+    kinds = re.findall(r"Expected an? (?:<class '(\w+)'>|(dict|list|tuple|str)\b)", text)
+    kinds = [kind for pair in kinds for kind in pair if kind and kind != "NoneType"]
+    value, key = got[1], ".".join(keys)
+    if key in _TYPE:
+        return f"{key}: {value!r} is not understood; type {_TYPE[key]}"
+    if words:
+        return f"{key}: {value!r} is not one of {', '.join(words)}{_meant(value, words)}"
+    return f"{key}: expected {' or '.join(dict.fromkeys(kinds)) or 'something else'}, got {value}"
+
+
+def _meant(value: str, words: list[str]) -> str:
+    hint = nearest(value, words)
+    return hint if "did you mean" in hint else ""

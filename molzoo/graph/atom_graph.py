@@ -67,7 +67,7 @@ class AtomGraph(Data):
         if pos.ndim != 2 or pos.shape[1] != 3 or len(pos) != len(z):
             raise ValueError(f"positions must have shape (atoms, 3); got {tuple(pos.shape)} for {len(z)} atomic numbers")
         if pbc is None and cell is not None and bool(torch.as_tensor(cell).any()):
-            raise ValueError("the structure has a cell but no pbc; say pbc=True for a crystal, pbc=False for a molecule in a box")
+            raise ValueError("the structure has a cell but no pbc; say pbc=True for a crystal, pbc=False for a molecule")
         frame = {
             "cell": torch.zeros(3, 3) if cell is None else cell,
             "pbc": torch.zeros(3, dtype=torch.bool) if pbc is None else pbc,

@@ -16,6 +16,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch.utils.data import DataLoader
 
 from molzoo.checkpoint import load
 from molzoo.data import Data
@@ -31,6 +32,8 @@ from molzoo.train.evaluate import Evaluation, evaluate
 from molzoo.train.report import plot_learning_curve, plot_parity, write_results
 from molzoo.train.settings import Settings
 from molzoo.train.task import Task
+
+State = dict[str, Any] | None
 
 
 def fit(
@@ -72,20 +75,24 @@ def fit(
     state = start.read_state(folder / LAST, config) if resume else None
     lightning = make_trainer(folder, task, options, config, state)
     facts = data.prepare(list(task.loss), _cutoff(model, arguments), task.references)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"folder: {str(folder)!r} is a file; name another folder for the results")
     if not len(data.splits.val):
         raise ValueError("no frame is left to validate on; give data.val a count such as 50 or a fraction such as 0.1")
     if state is not None:
         facts = DataFacts.from_dict(json.loads(state["molzoo"]["facts"]))
     elif task.init_from:
         facts = start.with_scales_of(task.init_from, model, facts)
-    predictor = Predictor(model, list(task.loss), _filled(model, arguments, facts), facts)
+    predictor = _build(model, list(task.loss), _filled(model, arguments, facts), facts)
+    _check_frames(predictor, data)
     told = start.copy_weights(predictor, task.init_from) if task.init_from and state is None else ""
     module = Task(predictor, task, config)
+    loaders = data.loader("train"), data.loader("val")
     # Whatever was wrong with the arguments has been said by now; from here on files are written.
     if lightning.is_global_zero:
         _prepare_folder(folder, data.card, anew=state is None)
         print("\n".join(filter(None, [data.card, told])))
-    _train(lightning, module, data, folder, state)
+    _train(lightning, module, loaders, folder, state)
     predictor = load(folder / MODEL, device=lightning.strategy.root_device)
     if lightning.is_global_zero:
         seconds = next(c for c in lightning.callbacks if isinstance(c, StopWatch)).seconds
@@ -93,9 +100,7 @@ def fit(
     return predictor.cpu()
 
 
-def make_trainer(
-    folder: Path, task: Settings, options: dict[str, Any], config: dict[str, Any], state: dict[str, Any] | None = None
-) -> Trainer:
+def make_trainer(folder: Path, task: Settings, options: dict[str, Any], config: dict[str, Any], state: State = None) -> Trainer:
     """Lightning's trainer with molzoo's callbacks and loggers.
 
     Raises:
@@ -122,7 +127,8 @@ def make_trainer(
     try:
         return Trainer(**defaults | given | FIXED | {"default_root_dir": folder, "logger": loggers, "callbacks": callbacks})
     except (MisconfigurationException, ValueError, TypeError) as error:
-        raise ValueError(f"trainer: {' '.join(str(error).split())}") from error
+        asked = ", ".join(f"{name}: {value}" for name, value in given.items())
+        raise ValueError(f"trainer {{{asked}}}: {' '.join(str(error).split())}") from error
 
 
 FIXED: dict[str, Any] = {
@@ -171,8 +177,8 @@ _HARMLESS = (
 """Beginnings of warnings that tell a user of molzoo nothing."""
 
 
-def _train(lightning: Trainer, task: Task, data: Data, folder: Path, state: dict[str, Any] | None) -> None:
-    train, val = data.loader("train"), data.loader("val")
+def _train(lightning: Trainer, task: Task, loaders: tuple[DataLoader, DataLoader], folder: Path, state: State) -> None:
+    train, val = loaders
     lightning.log_every_n_steps = min(lightning.log_every_n_steps, -(-len(train) // lightning.world_size))
     on_interrupt = signal.getsignal(signal.SIGINT)
     with warnings.catch_warnings():
@@ -219,6 +225,30 @@ def report(predictor: Predictor, data: Data, folder: Path, record: dict[str, Any
     for name, path in files.items():
         if path is not None:
             print(f"{name + ':':<16}{path}")
+
+
+def _build(model: str, names: list[str], arguments: dict[str, Any], facts: DataFacts) -> Predictor:
+    try:
+        return Predictor(model, names, arguments, facts)
+    except (RuntimeError, ArithmeticError, TypeError) as error:
+        named = ", ".join(f"{name}: {value}" for name, value in arguments.items())
+        raise ValueError(f"model: {row(model).name} cannot be built with {{{named}}}: {error}") from error
+
+
+def _check_frames(predictor: Predictor, data: Data) -> None:
+    """Refuse before training what the predictor would refuse in it, such as elements that only validation frames have."""
+    predictor.eval()
+    for part in ("train", "val", "test"):
+        frames = data.frames(part)
+        periodic = frames.pbc.any(dim=1)
+        rows = {int((periodic == value).nonzero()[0]) for value in periodic.unique()}
+        rows |= {int((frames.charge == charge).nonzero()[0]) for charge in frames.charge.unique()}
+        rows |= {int(frames.frame_of_atom[(frames.z == z).nonzero()[0]]) for z in frames.z.unique()}
+        try:
+            predictor.check(frames.batch(sorted(rows)), predictor.names)
+        except ValueError as error:
+            raise ValueError(f"{part} frames: {error}") from error
+    predictor.train()
 
 
 def _cutoff(model: str, arguments: Mapping[str, Any] | None) -> float:

@@ -1,5 +1,6 @@
 """Everything that can be said of a training run beside its model, its data and its trainer."""
 
+import math
 from dataclasses import dataclass, field
 
 from molzoo.loss import Term
@@ -40,3 +41,21 @@ class Settings:
     references: str | dict[str, float] = "least_squares"
     init_from: str | None = None
     freeze: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for key, right, wanted in (
+            ("loss", bool(self.loss), "must name what to learn, e.g. {energy: 1.0, forces: 100.0}"),
+            ("lr", 0 < self.lr < math.inf, "must be above 0"),
+            ("weight_decay", self.weight_decay >= 0, "must not be below 0"),
+            ("warmup_steps", self.warmup_steps >= 0, "must not be below 0"),
+            ("lr_final", 0 <= self.lr_final <= 1, "is a fraction of lr, between 0 and 1"),
+            ("lr_decay", 0 < self.lr_decay <= 1, "is a factor between 0 and 1"),
+            ("lr_patience", self.lr_patience >= 0, "must not be below 0"),
+            ("ema", 0 <= self.ema < 1, "must be below 1, e.g. 0.999, or 0 for no average"),
+            ("stop_patience", self.stop_patience >= 0, "must not be below 0"),
+        ):
+            if not right:
+                raise ValueError(f"task.{key}: {getattr(self, key)!r} {wanted}")
+        for name, term in self.loss.items():
+            if isinstance(term, Term) and isinstance(term.weight, list) and len(term.weight) != 2:
+                raise ValueError(f"task.loss: the weight {term.weight} of {name} must be one number, or two: [first, last]")
