@@ -42,8 +42,9 @@ class Predictor(nn.Module):
         cls, gives = (row(model).load(), row(model).gives) if isinstance(model, str) else (model, ("0e", "1o"))
         self.names, self.arguments = tuple(names), dict(arguments or {})
         self.facts = facts or DataFacts()
-        self.properties = nn.ModuleList(make_properties(self.names, gives, self.facts))
-        irreps_out, self._columns = _share_out(self.properties)
+        properties = make_properties(self.names, gives, self.facts)
+        self.properties = nn.ModuleList(properties)
+        irreps_out, self._columns = _share_out(properties)
         self.model: AtomisticModel = cls(**self.arguments, irreps_out=str(irreps_out))
 
     @property
@@ -54,7 +55,7 @@ class Predictor(nn.Module):
     @property
     def gives(self) -> tuple[str, ...]:
         """All quantities that it can be asked for: its own and their derivatives."""
-        own = {name for property_ in self.properties for name in property_.gives}
+        own = {name for property_ in self.properties.children() for name in property_.gives}  # type: ignore[union-attr]
         return tuple(name for name, row in QUANTITIES.items() if name in own or row.derivative in own)
 
     def features(self, graph: Any) -> Float[Tensor, "N features"]:

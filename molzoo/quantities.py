@@ -5,6 +5,7 @@ here and, where it is not a plain sum or mean over atoms, a formula in :mod:`mol
 """
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -105,12 +106,13 @@ def quantity(name: str) -> Quantity:
     return QUANTITIES[name]
 
 
-def nearest(word: str, known: "dict[str, object] | list[str] | tuple[str, ...]") -> str:
+def nearest(word: str, known: Iterable[str]) -> str:
     """The end of an error message about a misspelt ``word``: what was probably meant, else all that is known.
 
     >>> nearest("engery", ["energy", "forces"])
     "; did you mean 'energy'?"
     """
+    known = list(known)
     lower = {name.lower(): name for name in known}
     close = difflib.get_close_matches(word.lower(), lower, n=1)
     return f"; did you mean {lower[close[0]]!r}?" if close else f"; known are {', '.join(known)}"

@@ -73,6 +73,8 @@ def check(config: configs.Config) -> tuple[Namespace, configs.Config]:
     config = config | {"model": {key: value for key, value in config["model"].items() if key != "name"}}
     parser = make_parser(name)
     _refuse_unknown(config, parser, name)
+    if "loss" in config.get("task", {}):
+        config["task"] = config["task"] | {"loss": _loss(config["task"]["loss"])}
     try:
         parsed = parser.parse_object(config)
         _keep_words(config["data"], parsed["data"])
@@ -106,7 +108,6 @@ def make_parser(name: str) -> ArgumentParser:
 
 
 def _refuse_unknown(config: configs.Config, parser: ArgumentParser, name: str) -> None:
-    from molzoo.loss import Term
     from molzoo.train.run import FIXED
 
     known = parser.get_defaults().as_dict()
@@ -119,19 +120,20 @@ def _refuse_unknown(config: configs.Config, parser: ArgumentParser, name: str) -
             if inner not in known[key]:
                 whose = f"an argument of {name}" if key == "model" else f"a key of {key!r}"
                 raise ValueError(f"{key}.{inner}: {inner!r} is not {whose}{nearest(str(inner), list(known[key]))}")
-    for quantity, term in _loss(config).items():
-        for inner in term if isinstance(term, dict) else ():
-            if inner not in Term.__dataclass_fields__:
-                raise ValueError(
-                    f"task.loss.{quantity}.{inner} is no key{nearest(str(inner), list(Term.__dataclass_fields__))}"
-                )
 
 
-def _loss(config: configs.Config) -> dict[str, Any]:
-    loss = config.get("task", {}).get("loss", {})
+def _loss(loss: Any) -> dict[str, Any]:
+    """The loss with names for keys; a key of a term that does not exist is refused."""
+    from molzoo.loss import Term
+
     if not isinstance(loss, dict):
         raise ValueError(f"task.loss: {loss!r} is no table of weights; type e.g. {{energy: 1.0, forces: 100.0}}")
-    return loss
+    known = list(Term.__dataclass_fields__)
+    for quantity, term in loss.items():
+        for key in term if isinstance(term, dict) else ():
+            if key not in known:
+                raise ValueError(f"task.loss.{quantity}.{key} is no key{nearest(str(key), known)}")
+    return {str(quantity): term for quantity, term in loss.items()}
 
 
 def _keep_words(given: configs.Config, parsed: Namespace) -> None:
@@ -156,7 +158,7 @@ def _sentence(text: str) -> str:
     """What jsonargparse reports, as one sentence."""
     text = " ".join(text.split())
     keys = re.findall(r'key "([^"]+)"', text)
-    got = re.search(r"(?:Got value|Given value): (.*)", text)
+    got = re.search(r"(?:Got value|Given value): (.*?)(?: Given value| - |$)", text)
     if not keys or not got:
         return text
     options = re.findall(r"'([^']*)'|\b(\d+)\b", "".join(re.findall(r"Literal\[(.*?)\]", text)))

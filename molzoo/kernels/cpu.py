@@ -157,13 +157,17 @@ def _loads(letter: str, rows: Iterable[int]) -> list[str]:
     return [f"{letter}{row} = {letter}s[{row} * C + c]" for row in sorted(set(rows))]
 
 
-def _rows_of(program: ConvolutionProgram, which: int) -> set[int]:
-    return {term[which] for path in program.paths for term in path}
+def _inputs(program: ConvolutionProgram) -> set[int]:
+    return {term.m for path in program.paths for term in path}
+
+
+def _outputs(program: ConvolutionProgram) -> set[int]:
+    return {term.k for path in program.paths for term in path}
 
 
 def _dg(program: ConvolutionProgram) -> list[str]:
     couple, names = _couplings(program)
-    body = _loads("x", _rows_of(program, 0))
+    body = _loads("x", _inputs(program))
     for p, named in enumerate(names):
         body.append(f"w{p} = ws[{p} * C + c]")
         for k in sorted({k for _, k in named}):
@@ -174,7 +178,7 @@ def _dg(program: ConvolutionProgram) -> list[str]:
 
 def _dx(program: ConvolutionProgram) -> list[str]:
     couple, names = _couplings(program)
-    body = _loads("g", _rows_of(program, 2))
+    body = _loads("g", _outputs(program))
     for p, named in enumerate(names):
         body.append(f"w{p} = ws[{p} * C + c]")
         for m in sorted({m for m, _ in named}):
@@ -185,7 +189,7 @@ def _dx(program: ConvolutionProgram) -> list[str]:
 
 def _dw(program: ConvolutionProgram) -> list[str]:
     couple, names = _couplings(program)
-    body = _loads("x", _rows_of(program, 0)) + _loads("g", _rows_of(program, 2))
+    body = _loads("x", _inputs(program)) + _loads("g", _outputs(program))
     for p, named in enumerate(names):
         terms = " + ".join(f"{a} * x{m} * g{k}" for (m, k), a in named.items())
         body.append(f"acc[{p} * C + c] += {terms}")

@@ -176,7 +176,8 @@ class PaiNN(AtomisticModel):
         """s, then v, of each atom."""
         graph = connect(graph, self.cutoff)
         d, u = geometry(graph, self.dtype)
-        edges = Edges(*graph.edge_index, n_dst=len(graph.z), w_row=graph.pair_index)
+        src, dst = graph.edge_index
+        edges = Edges(src, dst, len(graph.z), w_row=graph.pair_index)
         filters = self.filters(self.radial(d), self.envelope(d)[:, None])
         Y = torch.cat([torch.ones_like(u[:, :1]), u], dim=1)  # (E, 4): degrees 0 and 1
         s = self.embedding(graph.z)

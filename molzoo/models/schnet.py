@@ -98,7 +98,8 @@ class SchNet(AtomisticModel):
         """x^T of each atom."""
         graph = connect(graph, self.cutoff)
         d, u = geometry(graph, self.dtype)
-        edges = Edges(*graph.edge_index, n_dst=len(graph.z), w_row=graph.pair_index)
+        src, dst = graph.edge_index
+        edges = Edges(src, dst, len(graph.z), w_row=graph.pair_index)
         e, f = self.radial(d).to(u), self.envelope(d)[:, None].to(u)
         Y = torch.ones_like(u[:, :1])  # the harmonic of degree 0
         x = self.embedding(graph.z)

@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
-from torch import nn
 from torch_geometric.nn import MessagePassing
 
 from molzoo.kernels import ConvolutionProgram, Index, Term, contract, fused
 from molzoo.nn.scatter import sum_rows
-from molzoo.o3 import Irreps
+from molzoo.o3 import Irreps, wigner_3j
 from molzoo.shapes import Float, Int, Tensor
 
 _STEPS = ("propagate", "message", "aggregate")
@@ -74,11 +73,14 @@ class Convolution(MessagePassing):
         if len(channels) != 1:
             raise ValueError(f"all blocks need the same number of channels: {self.irreps_in} → {self.irreps_out}")
         self.channels = channels.pop()
-        self.tables = nn.ModuleList(_Table(*self._degrees(path)) for path in self.paths)
+        # Plain float64 tensors and not buffers: a cast to float32 and back would leave buffers rounded.
+        self.tables = [self._table(path) for path in self.paths]
         self.program = self._program()
 
-    def _degrees(self, path: Path) -> tuple[int, int, int]:
-        return self.irreps_in[path.block_in].ir.l, path.l, self.irreps_out[path.block_out].ir.l
+    def _table(self, path: Path) -> Tensor:
+        """C_p of shape (2l_in + 1, 2l + 1, 2l_out + 1): √(2l_out + 1) times the Wigner 3j symbol."""
+        l_in, l_out = self.irreps_in[path.block_in].ir.l, self.irreps_out[path.block_out].ir.l
+        return math.sqrt(2 * l_out + 1) * wigner_3j(l_in, path.l, l_out, torch.float64)
 
     def _program(self) -> ConvolutionProgram:
         """The paths with their rows counted through all blocks."""
@@ -87,8 +89,9 @@ class Convolution(MessagePassing):
         )
         paths = []
         for (block_in, l, block_out), table in zip(self.paths, self.tables, strict=True):
-            terms = ((m, n, k, float(table.table[m, n, k]) * table.norm) for m, n, k in table.table.nonzero().tolist())
-            paths.append(tuple(Term(first_in[block_in] + m, l * l + n, first_out[block_out] + k, v) for m, n, k, v in terms))
+            at = [(m, n, k) for m, n, k in table.nonzero().tolist() if abs(table[m, n, k]) > 1e-12]
+            terms = (Term(first_in[block_in] + m, l * l + n, first_out[block_out] + k, float(table[m, n, k])) for m, n, k in at)
+            paths.append(tuple(terms))
         rows_in, rows_out = self.irreps_in.dim // self.channels, self.irreps_out.dim // self.channels
         return ConvolutionProgram(rows_in, (1 + max(path.l for path in self.paths)) ** 2, rows_out, tuple(paths))
 
@@ -126,7 +129,8 @@ class Convolution(MessagePassing):
         Y_l = Y.split([2 * l + 1 for l in range(math.isqrt(Y.shape[1]))], 1)
         out: list[Tensor | None] = [None] * len(self.irreps_out)
         for path, table, weight in zip(self.paths, self.tables, w_p, strict=True):
-            term = table(x[path.block_in], Y_l[path.l], weight[:, None])
+            coupling = torch.einsum("mnk,en->ekm", table.to(Y), Y_l[path.l])
+            term = weight[:, None] * (coupling @ x[path.block_in])
             so_far = out[path.block_out]
             out[path.block_out] = term if so_far is None else so_far + term
         blocks = [
@@ -138,40 +142,3 @@ class Convolution(MessagePassing):
     def aggregate(self, inputs: Tensor, index: Tensor, dim_size: int) -> Tensor:
         """Sum over the edges of each receiver."""
         return sum_rows(inputs, index, dim_size)
-
-
-class _Table(nn.Module):
-    """C_p for degrees (l_in, l, l_out) up to 1, normalised as √(2l_out+1) times the Wigner 3j symbol of e3nn."""
-
-    table: Tensor
-
-    def __init__(self, l_in: int, l: int, l_out: int) -> None:
-        super().__init__()
-        self.degrees = (l_in, l, l_out)
-        table, self.norm = _coefficients(l_in, l, l_out)
-        self.register_buffer("table", table, persistent=False)
-
-    def forward(self, x: Float[Tensor, "E m C"], Y: Float[Tensor, "E n"], w: Float[Tensor, "E 1 C"]) -> Float[Tensor, "E k C"]:
-        """The product w · C(x, Y) of each edge."""
-        l_in, l, _ = self.degrees
-        if l == 0:  # C is the identity
-            return (w * Y[:, :, None]) * x
-        if l_in == 0:  # likewise
-            return (w * x) * Y[:, :, None]
-        return w * torch.einsum("mnk,emc,en->ekc", self.table, x, self.norm * Y)
-
-
-def _coefficients(l_in: int, l: int, l_out: int) -> tuple[Tensor, float]:
-    """Table of one path, shape (2 l_in + 1, 2 l + 1, 2 l_out + 1), in whole numbers, which no cast rounds, and its factor."""
-    eye = torch.eye(3)
-    epsilon = torch.linalg.cross(eye[:, None].expand(3, 3, 3), eye[None].expand(3, 3, 3))
-    tables = {
-        (0, 0, 0): (torch.ones(1, 1, 1), 1.0),
-        (0, 1, 1): (eye[None], 1.0),
-        (1, 0, 1): (eye[:, None], 1.0),
-        (1, 1, 0): (eye[:, :, None], 3**-0.5),
-        (1, 1, 1): (epsilon, 2**-0.5),
-    }
-    if (l_in, l, l_out) not in tables:
-        raise ValueError(f"no coefficients for the path {l_in} ⊗ {l} → {l_out}; degrees up to 1 that form a triangle are there")
-    return tables[l_in, l, l_out]

@@ -45,7 +45,7 @@ class Irrep(tuple[int, int]):
             l = int(match[1])
             p = {"e": 1, "o": -1, "y": (-1) ** l}[match[2]]
         elif p is None:
-            l, p = l  # type: ignore[misc]
+            l, p = l  # type: ignore[misc,assignment,str-unpack]
         if not isinstance(l, int) or l < 0:
             raise ValueError(f"the degree of an irrep is a whole number from 0; got {l!r}")
         if p not in (-1, 1):

@@ -41,8 +41,9 @@ def _real_to_complex(l: int) -> Tensor:
     q = torch.zeros(2 * l + 1, 2 * l + 1, dtype=torch.complex128)
     q[l, l] = 1
     for m in range(1, l + 1):
-        q[l - m, l + m], q[l - m, l - m] = 1 / sqrt(2), -1j / sqrt(2)
-        q[l + m, l + m], q[l + m, l - m] = (-1) ** m / sqrt(2), 1j * (-1) ** m / sqrt(2)
+        below = torch.tensor([-1j, 1], dtype=q.dtype) / sqrt(2)
+        q[l - m, [l - m, l + m]] = below
+        q[l + m, [l - m, l + m]] = (-1) ** m * below.conj()
     return (-1j) ** l * q  # this phase makes all couplings real
 
 

@@ -127,7 +127,8 @@ def make_trainer(folder: Path, task: Settings, options: dict[str, Any], config: 
     try:
         return Trainer(**defaults | given | FIXED | {"default_root_dir": folder, "logger": loggers, "callbacks": callbacks})
     except (MisconfigurationException, ValueError, TypeError) as error:
-        asked = ", ".join(f"{name}: {value}" for name, value in given.items())
+        usual = inspect.signature(Trainer).parameters
+        asked = ", ".join(f"{name}: {value}" for name, value in given.items() if value != usual[name].default)
         raise ValueError(f"trainer {{{asked}}}: {' '.join(str(error).split())}") from error
 
 
@@ -228,6 +229,9 @@ def report(predictor: Predictor, data: Data, folder: Path, record: dict[str, Any
 
 
 def _build(model: str, names: list[str], arguments: dict[str, Any], facts: DataFacts) -> Predictor:
+    for name, value in arguments.items():
+        if isinstance(value, int) and (name == "channels" or name.startswith("n_")) and value < 1:
+            raise ValueError(f"model.{name}: {value} must be at least 1")
     try:
         return Predictor(model, names, arguments, facts)
     except (RuntimeError, ArithmeticError, TypeError) as error:

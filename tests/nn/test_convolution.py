@@ -11,12 +11,13 @@ from torch_geometric.explain import Explainer, GNNExplainer
 from molzoo.graph import AtomGraph, connect
 from molzoo.kernels import use_backend
 from molzoo.models import create_model
-from molzoo.nn import Convolution, Edges, Path
+from molzoo.nn import Convolution, Edges
+from molzoo.o3 import Irrep
 
 C, N_SRC, N_DST, E, R = 3, 5, 4, 9, 6
-DEGREES = [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 0), (1, 1, 1)]
-IRREPS = {0: "0e", 1: "1o"}
-ALL = (f"{C}x0e+{C}x1o", [(l_in, l, l_out) for l_in, l, l_out in DEGREES], f"{C}x0e+{C}x1o")  # block k is of degree k
+DEGREES = [(a, b, c) for a in range(3) for b in range(3) for c in range(abs(a - b), min(a + b, 2) + 1)]
+IRREPS = {0: "0e", 1: "1o", 2: "2e"}
+ALL = (f"{C}x0e+{C}x1o+{C}x2e", DEGREES, f"{C}x0e+{C}x1o+{C}x2e")  # block k is of degree k
 PAINN = (f"{C}x0e + {C}x0e + {C}x1o", [(0, 0, 0), (1, 1, 1), (2, 0, 1)], f"{C}x0e + {C}x1o")
 
 
@@ -36,7 +37,7 @@ def edges():
 
 def inputs(convolution, dtype=torch.float64):
     x = torch.randn(N_SRC, convolution.irreps_in.dim, dtype=dtype)
-    return x, torch.randn(E, 4, dtype=dtype), torch.randn(R, len(convolution.paths) * C, dtype=dtype)
+    return x, torch.randn(E, 9, dtype=dtype), torch.randn(R, len(convolution.paths) * C, dtype=dtype)
 
 
 def coefficients(l_in, l, l_out, dtype):
@@ -58,14 +59,6 @@ def by_loop(convolution, x, Y, w, edges):
 
 
 @pytest.mark.parametrize("degrees", DEGREES, ids=lambda d: "{}x{}→{}".format(*d))
-def test_each_path_has_e3nns_coefficients(degrees, dtype):
-    l_in, l, l_out = degrees
-    convolution = Convolution(f"{C}x{IRREPS[l_in]}", [(0, l, 0)], f"{C}x{IRREPS[l_out]}")
-    table = convolution.to(dtype).tables[0]
-    torch.testing.assert_close(table.norm * table.table, coefficients(*degrees, dtype), atol=1e-7, rtol=0)
-
-
-@pytest.mark.parametrize("degrees", DEGREES, ids=lambda d: "{}x{}→{}".format(*d))
 def test_each_path_equals_a_loop_over_edges(degrees, dtype, tolerance):
     l_in, l, l_out = degrees
     convolution = Convolution(f"{C}x{IRREPS[l_in]}", [(0, l, 0)], f"{C}x{IRREPS[l_out]}").to(dtype)
@@ -83,7 +76,7 @@ def test_paths_together_equal_a_loop_over_edges(arguments, dtype, tolerance):
 def test_a_destination_without_edges_gets_zero():
     convolution = Convolution(*ALL).double()
     out = convolution(*inputs(convolution), edges())
-    assert out.shape == (N_DST, 4 * C)
+    assert out.shape == (N_DST, 9 * C)
     assert (out[-1] == 0).all()
 
 
@@ -96,7 +89,7 @@ def test_no_edges_give_zeros():
     convolution = Convolution(*ALL).double()
     x, Y, w = inputs(convolution)
     none = torch.zeros(0, dtype=torch.long)
-    assert torch.equal(convolution(x, Y[:0], w, Edges(none, none, N_DST, none)), torch.zeros(N_DST, 4 * C, dtype=x.dtype))
+    assert torch.equal(convolution(x, Y[:0], w, Edges(none, none, N_DST, none)), torch.zeros(N_DST, 9 * C, dtype=x.dtype))
 
 
 def test_messages_go_from_src_to_dst_and_not_back():
@@ -121,15 +114,19 @@ def test_is_linear_in_each_input(which):
 def test_turns_with_its_inputs():
     convolution = Convolution(*ALL).double()
     (x, Y, w), where = inputs(convolution), edges()
-    w[:, -C:] = 0  # 1 ⊗ 1 → 1 makes pseudovectors, the other paths vectors
-    R3 = -e3nn.o3.rand_matrix(dtype=torch.float64)
+    for p, (a, b, c) in enumerate(DEGREES):
+        w[:, p * C : (p + 1) * C] *= (a + b + c) % 2 == 0  # the others make pseudovectors and pseudotensors
+    R = -e3nn.o3.rand_matrix(dtype=torch.float64)
+    D = [Irrep(IRREPS[l]).D_from_matrix(R) for l in range(3)]
 
-    def turned(flat):
-        s, v = flat.split([C, 3 * C], 1)
-        return torch.cat([s, torch.einsum("ab,nbc->nac", R3, v.view(-1, 3, C)).flatten(1)], 1)
+    def turned(flat, channels):
+        blocks = flat.split([(2 * l + 1) * channels for l in range(3)], 1)
+        return torch.cat(
+            [(d @ block.view(len(flat), len(d), channels)).flatten(1) for d, block in zip(D, blocks, strict=True)], 1
+        )
 
-    Y_turned = torch.cat([Y[:, :1], Y[:, 1:] @ R3.T], 1)
-    torch.testing.assert_close(convolution(turned(x), Y_turned, w, where), turned(convolution(x, Y, w, where)))
+    out = convolution(turned(x, C), turned(Y, 1), w, where)
+    torch.testing.assert_close(out, turned(convolution(x, Y, w, where), C))
 
 
 def test_derivatives_are_right_to_second_order():
@@ -140,9 +137,9 @@ def test_derivatives_are_right_to_second_order():
     assert gradgradcheck(lambda *t: convolution(*t, where), given)
 
 
-def test_refuses_degrees_without_a_table():
-    with pytest.raises(ValueError, match="no coefficients for the path 1 ⊗ 1 → 2"):
-        Convolution("4x1o", [Path(0, 1, 0)], "4x2e")
+def test_refuses_degrees_that_do_not_couple():
+    with pytest.raises(ValueError, match="do not couple"):
+        Convolution("4x0e", [(0, 1, 0)], "4x0e")
 
 
 def test_refuses_unequal_channels():
