@@ -24,7 +24,7 @@ HELP += "\n\nmolzoo COMMAND --help says more. Set MOLZOO_TRACEBACK=1 to see wher
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; 0 if it worked, 2 and one sentence if something was wrong with what was asked."""
+    """Run a command; 0 if it worked, 2 and one sentence if something was wrong with what was asked, 130 after Ctrl-C."""
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in ("-h", "--help"):
         print(HELP)
@@ -37,15 +37,20 @@ def main(argv: list[str] | None = None) -> int:
         return _refuse(f"there is no command {command!r}{nearest(command, list(COMMANDS))}")
     try:
         getattr(import_module(f"molzoo.cli.{COMMANDS[command][0]}"), command + "_")(rest)
-    except (ValueError, OSError, FloatingPointError) as error:
+        sys.stdout.flush()
+    except BrokenPipeError:  # molzoo list | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (ValueError, OSError, FloatingPointError, MemoryError) as error:
         if os.environ.get("MOLZOO_TRACEBACK"):
             raise
         return _refuse(str(error))
     except KeyboardInterrupt:
-        return _refuse("stopped by you; what was finished is kept")
+        more = ", and --resume goes on from there" if command == "train" else ""
+        return _refuse(f"stopped by you; what was finished is kept{more}", 130)
     return 0
 
 
-def _refuse(sentence: str) -> int:
+def _refuse(sentence: str, code: int = 2) -> int:
     print(f"molzoo: {sentence}", file=sys.stderr)
-    return 2
+    return code

@@ -117,6 +117,9 @@ def _refuse_unknown(config: configs.Config, parser: ArgumentParser, name: str) -
         for inner in value if key in configs.SECTIONS else ():
             if key == "trainer" and inner in FIXED | dict.fromkeys(_NO_WORDS):
                 raise ValueError(f"trainer.{inner} is set by molzoo; leave it out")
+            whole, _, part = str(inner).partition(".")
+            if part and whole in known[key]:
+                raise ValueError(f"{key}.{inner}: {key}.{whole} is given whole; type --{key}.{whole} '{{{part}: VALUE, …}}'")
             if inner not in known[key]:
                 whose = f"an argument of {name}" if key == "model" else f"a key of {key!r}"
                 raise ValueError(f"{key}.{inner}: {inner!r} is not {whose}{nearest(str(inner), list(known[key]))}")
