@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that must hold: style, import floors, all tests and the examples in docstrings and README.
+# Everything that must hold: style, import floors, types, all tests and the examples in docstrings and README.
 # Arguments go to pytest, e.g. scripts/test.sh tests/nn -k cutoff
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -17,6 +17,8 @@ step="ruff (style)"
 ruff check .
 step="lint-imports (import floors)"
 lint-imports --no-cache
+step="mypy (types)"
+mypy
 step="pytest"
 python -m pytest "$@"
 echo "tests: all passed"

@@ -93,8 +93,8 @@ def make_parser(name: str) -> ArgumentParser:
 
     from molzoo.data import Data
     from molzoo.models import TABLE
-    from molzoo.train.run import FIXED
     from molzoo.train.settings import Settings
+    from molzoo.train.trainer import FIXED
 
     parser = ArgumentParser(prog=f"molzoo train ({name})", exit_on_error=False, default_env=False)
     parser.add_class_arguments(TABLE[name].load(), "model", skip={"irreps_out"}, instantiate=False)
@@ -108,7 +108,7 @@ def make_parser(name: str) -> ArgumentParser:
 
 
 def _refuse_unknown(config: configs.Config, parser: ArgumentParser, name: str) -> None:
-    from molzoo.train.run import FIXED
+    from molzoo.train.trainer import FIXED
 
     known = parser.get_defaults().as_dict()
     for key, value in config.items():

@@ -2,9 +2,7 @@
 
 import inspect
 import json
-import logging
 import math
-import re
 import shutil
 import signal
 import warnings
@@ -13,9 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from molzoo.checkpoint import load
@@ -24,14 +20,13 @@ from molzoo.data.facts import DataFacts
 from molzoo.loss import metrics_table
 from molzoo.models import row
 from molzoo.predictor import Predictor
-from molzoo.quantities import nearest
 from molzoo.train import start
-from molzoo.train.callbacks import LAST, MODEL, Keeper, StepLimit, StopWatch, Teller
-from molzoo.train.ema import EMA
+from molzoo.train.callbacks import LAST, MODEL, Keeper, StopWatch
 from molzoo.train.evaluate import Evaluation, evaluate
 from molzoo.train.report import plot_learning_curve, plot_parity, write_results
 from molzoo.train.settings import Settings
 from molzoo.train.task import Task
+from molzoo.train.trainer import make_trainer
 
 State = dict[str, Any] | None
 
@@ -73,19 +68,10 @@ def fit(
     torch.manual_seed(seed)
     config = dict(config or start.describe(model, arguments or {}, data, task, options, folder, seed))
     state = start.read_state(folder / LAST, config) if resume else None
-    lightning = make_trainer(folder, task, options, config, state)
-    facts = data.prepare(list(task.loss), _cutoff(model, arguments), task.references)
+    lightning = make_trainer(folder, task, options, config, state["global_step"] if state else 0)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"folder: {str(folder)!r} is a file; name another folder for the results")
-    if not len(data.splits.val):
-        raise ValueError("no frame is left to validate on; give data.val a count such as 50 or a fraction such as 0.1")
-    if state is not None:
-        facts = DataFacts.from_dict(json.loads(state["molzoo"]["facts"]))
-    elif task.init_from:
-        facts = start.with_scales_of(task.init_from, model, facts)
-    predictor = _build(model, list(task.loss), _filled(model, arguments, facts), facts)
-    _check_frames(predictor, data)
-    told = start.copy_weights(predictor, task.init_from) if task.init_from and state is None else ""
+    predictor, told = _predictor(model, data, task, arguments or {}, state)
     module = Task(predictor, task, config)
     loaders = data.loader("train"), data.loader("val")
     # Whatever was wrong with the arguments has been said by now; from here on files are written.
@@ -98,63 +84,6 @@ def fit(
         seconds = next(c for c in lightning.callbacks if isinstance(c, StopWatch)).seconds
         report(predictor, data, folder, {"train_seconds": seconds, "seed": seed})
     return predictor.cpu()
-
-
-def make_trainer(folder: Path, task: Settings, options: dict[str, Any], config: dict[str, Any], state: State = None) -> Trainer:
-    """Lightning's trainer with molzoo's callbacks and loggers.
-
-    Raises:
-        ValueError: an option is unknown, not the user's to set, or not one that Lightning accepts here.
-    """
-    keeper = Keeper(folder, config, task.stop_patience)
-    steps = options.get("max_steps") or -1
-    # The average comes last: whoever saves does so while it is still in the network.
-    callbacks = [keeper, *(options.get("callbacks") or []), StopWatch(), Teller()]
-    callbacks += [StepLimit(steps)] * (steps != -1) + [EMA(task.ema)] * (task.ema != 0)
-    done = {} if state is None else {"purge_step": state["global_step"]}  # for TensorBoard, from where it goes on
-    loggers = [
-        CSVLogger(folder, name="", version="", flush_logs_every_n_steps=1),
-        TensorBoardLogger(folder, name="", version="tensorboard", **done),
-    ]
-    given = {name: value for name, value in options.items() if value is not None and name != "callbacks"}
-    _check_options(given)
-    given.pop("max_steps", None)
-    limited = steps != -1 or "max_time" in given
-    defaults = {"max_epochs": -1 if limited else 100, "num_sanity_val_steps": 0, "log_every_n_steps": 50}
-    defaults["gradient_clip_val"] = 10.0
-    for part in ("pytorch", "fabric"):  # advertisements and lists of absent devices
-        logging.getLogger(f"lightning.{part}").setLevel(logging.WARNING)
-    try:
-        return Trainer(**defaults | given | FIXED | {"default_root_dir": folder, "logger": loggers, "callbacks": callbacks})
-    except (MisconfigurationException, ValueError, TypeError) as error:
-        usual = inspect.signature(Trainer).parameters
-        asked = ", ".join(f"{name}: {value}" for name, value in given.items() if value != usual[name].default)
-        raise ValueError(f"trainer {{{asked}}}: {' '.join(str(error).split())}") from error
-
-
-FIXED: dict[str, Any] = {
-    "enable_checkpointing": False,  # the keeper does it, atomically
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-    "use_distributed_sampler": False,  # the batch sampler shares out the frames itself
-    "inference_mode": False,  # forces need autograd in validation too
-    "barebones": False,
-    "fast_dev_run": False,  # keeps no model; max_steps does
-    "reload_dataloaders_every_n_epochs": 0,
-}
-"""Options of Lightning's trainer that are molzoo's to set, beside the folder, loggers and callbacks."""
-
-
-def _check_options(given: dict[str, Any]) -> None:
-    known = set(inspect.signature(Trainer).parameters) - set(FIXED) - {"default_root_dir", "logger"}
-    for name in given:
-        if name in FIXED or name in ("default_root_dir", "logger"):
-            raise ValueError(f"trainer.{name} is set by molzoo; leave it out")
-        if name not in known:
-            raise ValueError(f"trainer.{name}: {name!r} is not a key of 'trainer'{nearest(name, sorted(known))}")
-    time = given.get("max_time")
-    if isinstance(time, str) and not re.fullmatch(r"\d+:\d\d:\d\d:\d\d", time.strip()):
-        raise ValueError(f"trainer.max_time: {time!r} is not a time; type days:hours:minutes:seconds, e.g. 00:00:15:00")
 
 
 def _prepare_folder(folder: Path, card: str, anew: bool) -> None:
@@ -228,6 +157,20 @@ def report(predictor: Predictor, data: Data, folder: Path, record: dict[str, Any
             print(f"{name + ':':<16}{path}")
 
 
+def _predictor(model: str, data: Data, task: Settings, arguments: Mapping[str, Any], state: State) -> tuple[Predictor, str]:
+    """The untrained Predictor, perhaps with weights of another run, and what there is to tell of these."""
+    facts = data.prepare(list(task.loss), _cutoff(model, arguments), task.references)
+    if not len(data.splits.val):
+        raise ValueError("no frame is left to validate on; give data.val a count such as 50 or a fraction such as 0.1")
+    if state is not None:
+        facts = DataFacts.from_dict(json.loads(state["molzoo"]["facts"]))
+    elif task.init_from:
+        facts = start.with_scales_of(task.init_from, model, facts)
+    predictor = _build(model, list(task.loss), _filled(model, arguments, facts), facts)
+    _check_frames(predictor, data)
+    return predictor, start.copy_weights(predictor, task.init_from) if task.init_from and state is None else ""
+
+
 def _build(model: str, names: list[str], arguments: dict[str, Any], facts: DataFacts) -> Predictor:
     for name, value in arguments.items():
         if isinstance(value, int) and (name == "channels" or name.startswith("n_")) and value < 1:
@@ -255,14 +198,14 @@ def _check_frames(predictor: Predictor, data: Data) -> None:
     predictor.train()
 
 
-def _cutoff(model: str, arguments: Mapping[str, Any] | None) -> float:
-    given = (arguments or {}).get("cutoff")
+def _cutoff(model: str, arguments: Mapping[str, Any]) -> float:
+    given = arguments.get("cutoff")
     return float(given if given is not None else inspect.signature(row(model).load()).parameters["cutoff"].default)
 
 
-def _filled(model: str, arguments: Mapping[str, Any] | None, facts: DataFacts) -> dict[str, Any]:
+def _filled(model: str, arguments: Mapping[str, Any], facts: DataFacts) -> dict[str, Any]:
     """The arguments, with what a model wants to know of the data filled in where it was not given."""
-    filled = dict(arguments or {})
+    filled = dict(arguments)
     for name in inspect.signature(row(model).load()).parameters:
         if name in ("elements", "avg_n_neighbours") and filled.get(name) is None:
             filled[name] = getattr(facts, name)

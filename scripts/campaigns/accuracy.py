@@ -78,8 +78,8 @@ def tabulate() -> None:
     lines = [
         "# Results",
         "",
-        "Test errors of committed configurations, evaluated once; nothing was chosen by them. Each row is a JSON file beside this",
-        "one, written by `scripts/campaigns/accuracy.py`, with its command, commit, machine and the error at earlier times.",
+        "Test errors of committed configurations, evaluated once; nothing was chosen by them. Each row is a JSON file beside",
+        "this one, written by `scripts/campaigns/accuracy.py`, with command, commit, machine and the error at earlier times.",
         "",
         "| run | quantity | test MAE | minutes of training | machine |",
         "|---|---|---|---|---|",

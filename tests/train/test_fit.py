@@ -12,7 +12,7 @@ from molzoo import AtomGraph, load
 from molzoo.data import Data
 from molzoo.loss import Term
 from molzoo.train import Settings
-from molzoo.train.run import make_trainer
+from molzoo.train.trainer import make_trainer
 
 FILES = {"model.pt", "last.ckpt", "metrics.csv", "card.txt", "results.json", "parity.png", "learning_curve.png", "tensorboard"}
 ETHANOL = AtomGraph(z=[6, 6, 8, 1, 1, 1, 1, 1, 1], pos=torch.randn(9, 3, generator=torch.Generator().manual_seed(0)) * 2)
@@ -195,8 +195,8 @@ def test_without_test_frames_nothing_is_evaluated(train, tmp_path, ethanol, caps
         ({"logger": False}, "trainer.logger is set by molzoo"),
         ({"inference_mode": True}, "trainer.inference_mode is set by molzoo"),
         ({"max_time": "15 min"}, "trainer.max_time: '15 min' is not a time; type days:hours:minutes:seconds"),
-        ({"precision": "17"}, "trainer: .*17"),
-        ({"devices": 0}, "trainer: .*devices"),
+        ({"precision": "17"}, "trainer .*precision: 17"),
+        ({"devices": 0}, "trainer .*devices: 0"),
     ],
 )
 def test_wrong_options_of_the_trainer(train, tmp_path, trainer, says):
