@@ -37,7 +37,7 @@ def edges():
 
 def inputs(convolution, dtype=torch.float64):
     x = torch.randn(N_SRC, convolution.irreps_in.dim, dtype=dtype)
-    return x, torch.randn(E, 9, dtype=dtype), torch.randn(R, len(convolution.paths) * C, dtype=dtype)
+    return x, torch.randn(E, 9, dtype=dtype), torch.randn(R, len(convolution.paths) * convolution.channels, dtype=dtype)
 
 
 def coefficients(l_in, l, l_out, dtype):
@@ -130,7 +130,7 @@ def test_turns_with_its_inputs():
 
 
 def test_derivatives_are_right_to_second_order():
-    convolution = Convolution(*ALL).double()
+    convolution = Convolution("1x1o", [(0, l, 0) for l in (0, 1, 2)], "1x1o").double()
     where = edges()
     given = tuple(t.requires_grad_() for t in inputs(convolution))
     assert gradcheck(lambda *t: convolution(*t, where), given)
