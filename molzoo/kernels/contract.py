@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from molzoo.kernels import cpu
+from molzoo.kernels.cpu import run
 from molzoo.kernels.program import ConvolutionProgram
 from molzoo.shapes import Float, Int, Tensor
 
@@ -77,7 +77,7 @@ class _Slot(torch.autograd.Function):
         shapes = _shapes(program, index, given)
         full = {name: like.new_empty(0, 0) if t is None else t.contiguous() for name, t in given.items()}
         out = like.new_empty(shapes[slot])
-        cpu.run(program, slot, index, full["x"], full["Y"], full["w"], full["g"], out)
+        run(program, slot, index, full["x"], full["Y"], full["w"], full["g"], out)
         return out
 
     @staticmethod

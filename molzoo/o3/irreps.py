@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, Union
 
 import torch
 
-from molzoo.o3 import rotation, wigner
+from molzoo.o3.rotation import axis_angle_to_angles, matrix_to_angles, quaternion_to_angles
+from molzoo.o3.wigner import wigner_D
 from molzoo.shapes import Tensor
 
 _IRREP = re.compile(r"\s*(\d+)\s*([eoy])\s*")
@@ -86,11 +87,11 @@ class Irrep(tuple[int, int]):
         """The matrix p^k D(α, β, γ) of a rotation, after k inversions; shape (..., 2l + 1, 2l + 1)."""
         k = torch.zeros_like(alpha) if k is None else k
         alpha, beta, gamma, k = torch.broadcast_tensors(alpha, beta, gamma, k)
-        return wigner.wigner_D(self.l, alpha, beta, gamma) * self.p ** k[..., None, None]
+        return wigner_D(self.l, alpha, beta, gamma) * self.p ** k[..., None, None]
 
     def D_from_quaternion(self, q: Tensor, k: Tensor | None = None) -> Tensor:
         """The matrix for a quaternion (..., 4)."""
-        return self.D_from_angles(*rotation.quaternion_to_angles(q), k)
+        return self.D_from_angles(*quaternion_to_angles(q), k)
 
     def D_from_matrix(self, R: Tensor) -> Tensor:
         """The matrix for an orthogonal matrix (..., 3, 3), proper or not.
@@ -104,7 +105,7 @@ class Irrep(tuple[int, int]):
 
     def D_from_axis_angle(self, axis: Tensor, angle: Tensor) -> Tensor:
         """The matrix for a turn by ``angle`` (...) about ``axis`` (..., 3)."""
-        return self.D_from_angles(*rotation.axis_angle_to_angles(axis, angle))
+        return self.D_from_angles(*axis_angle_to_angles(axis, angle))
 
     def __mul__(self, other: Any) -> Iterator["Irrep"]:  # type: ignore[override]
         other = Irrep(other)
@@ -123,7 +124,7 @@ class Irrep(tuple[int, int]):
 def _proper(R: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Angles of the rotation in R = (−1)^k · rotation, and k."""
     sign = torch.linalg.det(R).sign()
-    return *rotation.matrix_to_angles(sign[..., None, None] * R), (1 - sign) / 2
+    return *matrix_to_angles(sign[..., None, None] * R), (1 - sign) / 2
 
 
 class MulIrrep(NamedTuple):
@@ -307,7 +308,7 @@ class Irreps(tuple[MulIrrep, ...]):
     def D_from_angles(self, alpha: Tensor, beta: Tensor, gamma: Tensor, k: Tensor | None = None) -> Tensor:
         """Block-diagonal matrix (..., dim, dim) of a rotation after k inversions.
 
-        >>> Irreps("0e + 1o").D_from_angles(*rotation.identity_angles()).equal(torch.eye(4))
+        >>> Irreps("0e + 1o").D_from_angles(*torch.zeros(3)).equal(torch.eye(4))
         True
         """
         shape = torch.broadcast_shapes(alpha.shape, *(() if k is None else (k.shape,)))
@@ -322,7 +323,7 @@ class Irreps(tuple[MulIrrep, ...]):
 
     def D_from_quaternion(self, q: Tensor, k: Tensor | None = None) -> Tensor:
         """The matrix for a quaternion (..., 4)."""
-        return self.D_from_angles(*rotation.quaternion_to_angles(q), k)
+        return self.D_from_angles(*quaternion_to_angles(q), k)
 
     def D_from_matrix(self, R: Tensor) -> Tensor:
         """The matrix for an orthogonal matrix (..., 3, 3), proper or not."""
@@ -330,7 +331,7 @@ class Irreps(tuple[MulIrrep, ...]):
 
     def D_from_axis_angle(self, axis: Tensor, angle: Tensor) -> Tensor:
         """The matrix for a turn by ``angle`` (...) about ``axis`` (..., 3)."""
-        return self.D_from_angles(*rotation.axis_angle_to_angles(axis, angle))
+        return self.D_from_angles(*axis_angle_to_angles(axis, angle))
 
     def __getitem__(self, index: Any) -> Any:
         found = super().__getitem__(index)

@@ -20,11 +20,11 @@ from molzoo.data.facts import DataFacts
 from molzoo.loss import metrics_table
 from molzoo.models import row
 from molzoo.predictor import Predictor
-from molzoo.train import start
 from molzoo.train.callbacks import LAST, MODEL, Keeper, StopWatch
 from molzoo.train.evaluate import Evaluation, evaluate
 from molzoo.train.report import plot_learning_curve, plot_parity, write_results
 from molzoo.train.settings import Settings
+from molzoo.train.start import copy_weights, describe, keep_rows, read_state, with_scales_of
 from molzoo.train.task import Task
 from molzoo.train.trainer import make_trainer
 
@@ -66,8 +66,8 @@ def fit(
     """
     task, folder, options = task or Settings(), Path(folder), dict(trainer or {})
     torch.manual_seed(seed)
-    config = dict(config or start.describe(model, arguments or {}, data, task, options, folder, seed))
-    state = start.read_state(folder / LAST, config) if resume else None
+    config = dict(config or describe(model, arguments or {}, data, task, options, folder, seed))
+    state = read_state(folder / LAST, config) if resume else None
     lightning = make_trainer(folder, task, options, config, state["global_step"] if state else 0)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"folder: {str(folder)!r} is a file; name another folder for the results")
@@ -118,7 +118,7 @@ def _train(lightning: Trainer, task: Task, loaders: tuple[DataLoader, DataLoader
             # Lightning makes the first iterator before it tells the sampler which epoch it is.
             train.batch_sampler.set_epoch(state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
             if lightning.is_global_zero:
-                start.keep_rows(lightning.loggers[0], before=state["global_step"])
+                keep_rows(lightning.loggers[0], before=state["global_step"])
         try:
             lightning.fit(task, train, val, ckpt_path=state and folder / LAST, weights_only=True)
         except torch.OutOfMemoryError as error:
@@ -165,10 +165,10 @@ def _predictor(model: str, data: Data, task: Settings, arguments: Mapping[str, A
     if state is not None:
         facts = DataFacts.from_dict(json.loads(state["molzoo"]["facts"]))
     elif task.init_from:
-        facts = start.with_scales_of(task.init_from, model, facts)
+        facts = with_scales_of(task.init_from, model, facts)
     predictor = _build(model, list(task.loss), _filled(model, arguments, facts), facts)
     _check_frames(predictor, data)
-    return predictor, start.copy_weights(predictor, task.init_from) if task.init_from and state is None else ""
+    return predictor, copy_weights(predictor, task.init_from) if task.init_from and state is None else ""
 
 
 def _build(model: str, names: list[str], arguments: dict[str, Any], facts: DataFacts) -> Predictor:
