@@ -27,6 +27,7 @@ def plot_parity(evaluation: Evaluation, path: Path, most_points: int = 20_000) -
         low, high = float(label.min()), float(label.max())
         axis.plot([low, high], [low, high], "k-", linewidth=0.7)
         unit = quantity(name).unit
+        axis.locator_params(nbins=5)  # total energies have long figures
         axis.set(xlabel=f"label ({unit})", ylabel=f"prediction ({unit})", title=f"{name}: MAE {row['mae']:.3g} {row['unit']}")
     return _save(figure, path)
 

@@ -103,6 +103,7 @@ def tabulate() -> None:
 def draw(records: dict[str, dict]) -> None:
     """Force error of the test frames against minutes of training."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     figure = Figure(figsize=(6, 4), layout="constrained")
     axis = figure.subplots()
@@ -110,6 +111,10 @@ def draw(records: dict[str, dict]) -> None:
         points = [(point["minutes"], point["forces"]["mae"]) for point in record["curve"] if "forces" in point]
         if points:
             axis.loglog(*zip(*points, strict=True), "o-", label=name)
+    for ticks in (axis.xaxis, axis.yaxis):
+        ticks.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ticks.set_major_formatter("{x:g}")
+        ticks.set_minor_formatter(NullFormatter())
     axis.set(xlabel="minutes", ylabel="test force MAE (meV/Å)")
     axis.legend()
     axis.grid(alpha=0.3, which="both")
