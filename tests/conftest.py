@@ -2,6 +2,7 @@
 
 import importlib.util
 import random
+import signal
 from pathlib import Path
 
 import ase.build
@@ -140,3 +141,11 @@ def _global_state_stays():
     torch.set_default_dtype(before["default dtype"])  # or one offender makes all later tests fail too
     torch.set_num_threads(before["threads"])
     assert after == before
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _interruptible():
+    """Ctrl-C as on a terminal: a shell that runs the tests in the background has it ignored, in all that they start too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
