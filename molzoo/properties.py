@@ -4,6 +4,7 @@ A :class:`Property` says which irreps it reads of each atom and turns them into 
 by :func:`derivatives`. References, scales and means are fixed float64 numbers: no cast of the network rounds them.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -55,9 +56,9 @@ class Property(nn.Module):
     reads: Irreps
     gives: tuple[str, ...]
 
+    @abstractmethod
     def forward(self, out: Float[Tensor, "N reads"], graph: AtomGraph) -> Predictions:
         """Predictions by name, in float64."""
-        raise NotImplementedError
 
 
 class SumOverAtoms(Property):

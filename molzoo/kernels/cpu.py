@@ -166,25 +166,27 @@ def _outputs(program: ConvolutionProgram) -> set[int]:
 
 
 def _dg(program: ConvolutionProgram) -> list[str]:
-    couple, names = _couplings(program)
-    body = _loads("x", _inputs(program))
-    for p, named in enumerate(names):
-        body.append(f"w{p} = ws[{p} * C + c]")
-        for k in sorted({k for _, k in named}):
-            terms = " + ".join(f"{a} * x{m}" for (m, kk), a in named.items() if kk == k)
-            body.append(f"acc[{k} * C + c] += w{p} * ({terms})")
-    return _accumulated(couple, "xw", body)
+    return _carried(program, "x", _inputs(program), lambda m, k: (f"x{m}", k))
 
 
 def _dx(program: ConvolutionProgram) -> list[str]:
+    return _carried(program, "g", _outputs(program), lambda m, k: (f"g{k}", m))
+
+
+def _carried(
+    program: ConvolutionProgram, letter: str, read: set[int], ends: Callable[[int, int], tuple[str, int]]
+) -> list[str]:
+    """Rows of x carried along edges to rows of g, or back; of a coupling (m, k), ``ends`` are what it reads and adds to."""
     couple, names = _couplings(program)
-    body = _loads("g", _outputs(program))
+    body = _loads(letter, read)
     for p, named in enumerate(names):
         body.append(f"w{p} = ws[{p} * C + c]")
-        for m in sorted({m for m, _ in named}):
-            terms = " + ".join(f"{a} * g{k}" for (mm, k), a in named.items() if mm == m)
-            body.append(f"acc[{m} * C + c] += w{p} * ({terms})")
-    return _accumulated(couple, "gw", body)
+        sums: dict[int, list[str]] = {}
+        for (m, k), a in named.items():
+            source, row = ends(m, k)
+            sums.setdefault(row, []).append(f"{a} * {source}")
+        body += [f"acc[{row} * C + c] += w{p} * ({' + '.join(terms)})" for row, terms in sorted(sums.items())]
+    return _accumulated(couple, letter + "w", body)
 
 
 def _dw(program: ConvolutionProgram) -> list[str]:

@@ -7,7 +7,6 @@ from typing import Any
 
 from molzoo.quantities import quantity
 from molzoo.train.evaluate import Evaluation
-from molzoo.units import factor
 
 
 def write_results(folder: Path, results: dict[str, Any]) -> Path:
@@ -62,11 +61,3 @@ def _figure(n: int) -> tuple[Any, list[Any]]:
 def _save(figure: Any, path: Path) -> Path:
     figure.savefig(path, dpi=150)
     return path
-
-
-def reference_errors(evaluation: Evaluation, baselines: dict[str, float]) -> dict[str, float]:
-    """MAE, in the metric's unit, of always predicting ``baselines`` (inside units): what any model must beat."""
-    return {
-        name: float((evaluation.labels[name] - value).abs().mean()) / factor(evaluation.metrics[name]["unit"])
-        for name, value in baselines.items()
-    }
