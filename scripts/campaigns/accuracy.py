@@ -8,6 +8,7 @@ there.
 """
 
 import argparse
+import copy
 import json
 import platform
 import subprocess
@@ -15,12 +16,15 @@ from pathlib import Path
 
 import torch
 
-from molzoo import load
+from molzoo import Predictor, load
 from molzoo.cli import config as configs
 from molzoo.cli.train import check
+from molzoo.data import Data
 from molzoo.loss import metrics_table
+from molzoo.quantities import quantity
 from molzoo.train import evaluate, fit
 from molzoo.train.callbacks import Curve
+from molzoo.units import factor
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 
@@ -52,8 +56,27 @@ def main() -> None:
         if path.is_file():
             points.append({"minutes": minutes} | evaluate(load(path), objects.data.loader("test")).metrics)
     points.append({"minutes": results["train_seconds"] / 60} | results["test"])
+    results["mean_predictor"] = mean_predictor(predictor, objects.data)
     write(record, [known.name, *overrides], results, points)
     print(metrics_table(evaluate(predictor, objects.data.loader("val")).metrics))
+
+
+def mean_predictor(predictor: Predictor, data: Data) -> dict[str, dict[str, float | str]]:
+    """Test errors of the mean of the training labels, after references; what a network must be compared with at least."""
+    silent = copy.deepcopy(predictor)
+    for parameter in silent.parameters():
+        parameter.data.zero_()
+    rests = []
+    for split in ("train", "test"):
+        found = evaluate(silent, data.loader(split))
+        rests.append({name: found.labels[name] - found.predictions[name] for name in silent.names})
+    train, test = rests
+    errors = {}
+    for row in map(quantity, silent.names):
+        if row.per == "graph" and not row.shape:
+            mae = float((test[row.name] - train[row.name].mean()).abs().mean())
+            errors[row.name] = {"mae": mae / factor(row.shown[0]), "unit": row.shown[0]}
+    return errors
 
 
 def write(name: str, words: list[str], results: dict, points: list[dict]) -> None:
@@ -81,15 +104,22 @@ def tabulate() -> None:
         "Test errors of committed configurations, evaluated once; nothing was chosen by them. Each row is a JSON file beside",
         "this one, written by `scripts/campaigns/accuracy.py`, with command, commit, machine and the error at earlier times.",
         "",
-        "| run | quantity | test MAE | minutes of training | machine |",
-        "|---|---|---|---|---|",
+        "| run | quantity | test MAE | mean of training labels, after references | minutes of training | machine |",
+        "|---|---|---|---|---|---|",
     ]
     for name, record in records.items():
-        for quantity, row in record["test"].items():
+        for key, row in record["test"].items():
             minutes = f"{record['train_seconds'] / 60:.0f}"
-            lines.append(
-                f"| [{name}]({name}.json) | {quantity} | {row['mae']:.4g} {row['unit']} | {minutes} | {record['machine']} |"
-            )
+            mean = record.get("mean_predictor", {}).get(key)
+            cells = [
+                f"[{name}]({name}.json)",
+                key,
+                f"{row['mae']:.4g} {row['unit']}",
+                f"{mean['mae']:.4g} {mean['unit']}" if mean else "",
+                minutes,
+                record["machine"],
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
     lines += [
         "",
         "Reference implementations, by weight copying: [certificates](certificates.md).",
