@@ -1,17 +1,22 @@
-"""∂Q/∂slot as an autograd function that is its own derivative, to any order.
+"""The convolution as an autograd function, closed under differentiation.
 
-Q is linear in each of x, Y, w and g, so the derivative of ∂Q/∂g by x, contracted with a cotangent c, is ∂Q/∂x with c in the
-place of g; and so on for every pair of slots. Four loops are all the calculus there is.
+Q(x, Y, w, g) is linear in each argument. So the convolution is ∂Q/∂g; its gradients are ∂Q/∂x, ∂Q/∂Y and ∂Q/∂w with the
+cotangent in the place of g; and every further derivative is a sum of ∂Q/∂slot in which one argument is replaced by a tangent.
+A loop takes such a sum in one pass, so a double backward costs four loops, and no derivative of any order needs another kind.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
-from molzoo.kernels.cpu import run
+from molzoo.kernels import cpu
+from molzoo.kernels.operator import contraction
 from molzoo.kernels.program import ConvolutionProgram
 from molzoo.shapes import Float, Int, Tensor
+
+Slots = Sequence[Tensor | None]
+"""x, Y, w, g."""
 
 
 class Index:
@@ -32,28 +37,21 @@ class Index:
         n_dst: int,
         n_rows: int,
     ) -> None:
-        self.src, self.dst, self.w_row = (t.detach().numpy() for t in (src, dst, w_row))
-        self.n_src, self.n_dst, self.n_rows, self.n_edges = n_src, n_dst, n_rows, len(self.src)
-        self._rows: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self.edges = [src.contiguous(), dst.contiguous(), w_row.contiguous()]
+        self._by = {"x": (src, n_src), "g": (dst, n_dst), "w": (w_row, n_rows)}
+        self._rows: dict[str, list[Tensor]] = {}
 
-    def rows(self, slot: str) -> tuple[np.ndarray, np.ndarray]:
+    def rows(self, slot: str) -> list[Int[Tensor, " _"]]:
         """For the result of a slot: where each of its rows begins in a list of edges, and that list."""
         if slot not in self._rows:
-            every = np.arange(self.n_edges)
-            if slot == "g":
-                self._rows[slot] = _begins(self.dst, self.n_dst), every
-            elif slot == "Y":
-                self._rows[slot] = np.arange(self.n_edges + 1), every
+            every = torch.arange(self.edges[0].shape[0] + 1, device=self.edges[0].device)
+            if slot == "Y":
+                self._rows[slot] = [every, every[:-1]]
             else:
-                key, n = (self.src, self.n_src) if slot == "x" else (self.w_row, self.n_rows)
-                self._rows[slot] = _begins(key, n), key.argsort(kind="stable")
+                key, n = self._by[slot]
+                begins = key.new_zeros(n + 1).index_add(0, key + 1, torch.ones_like(key)).cumsum(0)
+                self._rows[slot] = [begins, every[:-1] if slot == "g" else key.argsort(stable=True)]
         return self._rows[slot]
-
-
-def _begins(key: np.ndarray, n: int) -> np.ndarray:
-    ptr = np.zeros(n + 1, dtype=np.int64)
-    np.cumsum(np.bincount(key, minlength=n), out=ptr[1:])
-    return ptr
 
 
 def contract(
@@ -64,55 +62,153 @@ def contract(
     w: Float[Tensor, "R weights"],
 ) -> Float[Tensor, "n_dst dim_out"]:
     """The convolution: out[i] = Σ over edges that arrive at i. Differentiable to any order in x, Y and w."""
-    return _Slot.apply(program, index, "g", x, Y, w, None)
+    if not torch.compiler.is_compiling():
+        return _Convolution.apply(program, index, "g", x, Y, w)
+    # Dynamo takes no function that has forward derivatives, is differentiated twice, or fills a cache.
+    for slot in "gxYw":
+        index.rows(slot)
+    return _Once.apply(program, index, "g", x, Y, w)
 
 
-class _Slot(torch.autograd.Function):
-    """∂Q/∂slot; the tensor in the open slot is None."""
+def _evaluate(program: ConvolutionProgram, index: Index, slot: str, values: Slots, tangents: Slots) -> Tensor:
+    edges = [*index.rows(slot), *index.edges]
+    values = [None if name == slot else t for name, t in zip("xYwg", values, strict=True)]
+    if _watched(*values, *tangents):
+        return contraction(program.key, slot, edges, values, list(tangents))
+    return cpu.run(program, slot, edges, values, tangents)
+
+
+def _watched(*tensors: Tensor | None) -> bool:
+    """Whether a tracer or a transformation looks on; if not, the loops are called directly, for an operator costs time."""
+    return bool(
+        torch.compiler.is_compiling()
+        or torch._C._len_torch_dispatch_stack()
+        or any(torch._C._functorch.is_functorch_wrapped_tensor(t) for t in tensors if t is not None)
+    )
+
+
+class _Rule(torch.autograd.Function):
+    """Arguments are the program, the edges, which slot (or slots) of Q shall be open, and tensors."""
+
+    generate_vmap_rule = True
 
     @staticmethod
-    def forward(program: ConvolutionProgram, index: Index, slot: str, *tensors: Tensor | None) -> Tensor:
-        given = dict(zip("xYwg", tensors, strict=True))
-        like = next(t for t in tensors if t is not None)
-        shapes = _shapes(program, index, given)
-        full = {name: like.new_empty(0, 0) if t is None else t.contiguous() for name, t in given.items()}
-        out = like.new_empty(shapes[slot])
-        run(program, slot, index, full["x"], full["Y"], full["w"], full["g"], out)
-        return out
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         ctx.program, ctx.index, ctx.slot, *tensors = inputs
         ctx.save_for_backward(*tensors)
         ctx.save_for_forward(*tensors)
 
+
+class _Convolution(_Rule):
+    """∂Q/∂g."""
+
     @staticmethod
-    def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
-        """The tangent of the result: Q with each moving tensor replaced by its tangent, summed."""
-        given = dict(zip("xYwg", ctx.saved_tensors, strict=True))
-        moving = {name: t for name, t in zip("xYwg", tangents[3:], strict=True) if t is not None}
-        parts = [_Slot.apply(ctx.program, ctx.index, ctx.slot, *(given | {name: t}).values()) for name, t in moving.items()]
-        return sum(parts[1:], parts[0])
+    def forward(program: ConvolutionProgram, index: Index, slot: str, *xYw: Tensor) -> Tensor:
+        return _evaluate(program, index, slot, [*xYw, None], [None] * 4)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+        wanted = "".join(name for name, needed in zip("xYw", ctx.needs_input_grad[3:], strict=True) if needed)
+        found = _Gradient.apply(ctx.program, ctx.index, wanted, *ctx.saved_tensors, g)
+        return None, None, None, *(found[wanted.index(name)] if name in wanted else None for name in "xYw")
+
+    @staticmethod
+    def jvp(ctx: Any, *moved: Any) -> Tensor:
+        return _directional(ctx.program, ctx.index, "g", [*ctx.saved_tensors, None], [*moved[3:], None])
+
+
+class _Once(_Rule):
+    """∂Q/∂g that can be differentiated once."""
+
+    forward = _Convolution.forward
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+        values = [*ctx.saved_tensors, g]
+        needed = zip("xYw", ctx.needs_input_grad[3:], strict=True)
+        return (
+            None,
+            None,
+            None,
+            *(_evaluate(ctx.program, ctx.index, name, values, [None] * 4) if wanted else None for name, wanted in needed),
+        )
+
+
+class _Gradient(_Rule):
+    """∂Q/∂x, ∂Q/∂Y and ∂Q/∂w, those that are wanted: together, so that their own gradients are taken together too."""
+
+    @staticmethod
+    def forward(program: ConvolutionProgram, index: Index, wanted: str, *xYwg: Tensor) -> tuple[Tensor, ...]:
+        return tuple(_evaluate(program, index, slot, xYwg, [None] * 4) for slot in wanted)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        _Rule.setup_context(ctx, inputs, output)
+        ctx.set_materialize_grads(False)  # what has no cotangent needs no loop
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Any, ...]:  # type: ignore[override]
+        given = dict(zip(ctx.slot, cotangents, strict=True))
+        tangents = [given.get(name) for name in "xYwg"]
+        return None, None, None, *_gradients(ctx.program, ctx.index, ctx.saved_tensors, tangents, ctx.needs_input_grad[3:])
+
+    @staticmethod
+    def jvp(ctx: Any, *moved: Any) -> tuple[Tensor, ...]:
+        return tuple(_directional(ctx.program, ctx.index, slot, ctx.saved_tensors, moved[3:]) for slot in ctx.slot)
+
+
+class _Directional(_Rule):
+    """Σ_t ∂Q/∂slot with t replaced by its tangent; x, Y, w, g and their tangents come one after the other."""
+
+    @staticmethod
+    def forward(program: ConvolutionProgram, index: Index, slot: str, *tensors: Tensor | None) -> Tensor:
+        return _evaluate(program, index, slot, tensors[:4], tensors[4:])
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
-        filled = dict(zip("xYwg", ctx.saved_tensors, strict=True)) | {ctx.slot: cotangent}
-        gradients = []
-        for name, wanted in zip("xYwg", ctx.needs_input_grad[3:], strict=True):
-            others = (None if other == name else tensor for other, tensor in filled.items())
-            gradients.append(_Slot.apply(ctx.program, ctx.index, name, *others) if wanted and name != ctx.slot else None)
-        return None, None, None, *gradients
+        program, index, slot = ctx.program, ctx.index, ctx.slot
+        values, tangents = ctx.saved_tensors[:4], ctx.saved_tensors[4:]
+        values = [cotangent if name == slot else t for name, t in zip("xYwg", values, strict=True)]
+        needed = ctx.needs_input_grad[3:]
+        by_values = _gradients(program, index, values, tangents, needed[:4])
+        by_tangents = [
+            _Directional.apply(program, index, name, *_without(values, name), *[None] * 4) if wanted else None
+            for name, wanted in zip("xYwg", needed[4:], strict=True)
+        ]
+        return None, None, None, *by_values, *by_tangents
+
+    @staticmethod
+    def jvp(ctx: Any, *moved: Any) -> Tensor:
+        """The product rule once more: tangents move, and values move beside each tangent."""
+        program, index, slot = ctx.program, ctx.index, ctx.slot
+        values, tangents = ctx.saved_tensors[:4], ctx.saved_tensors[4:]
+        parts = [_directional(program, index, slot, values, moved[7:])]
+        for t, tangent in enumerate(tangents):
+            if tangent is not None:
+                replaced = [*values[:t], tangent, *values[t + 1 :]]
+                parts.append(_directional(program, index, slot, replaced, _without(moved[3:7], "xYwg"[t])))
+        return sum(parts[1:], parts[0])
 
 
-def _shapes(program: ConvolutionProgram, index: Index, given: dict[str, Tensor | None]) -> dict[str, tuple[int, int]]:
-    """Shape of each slot, from those that are given."""
-    for name, rows in (("w", len(program.paths)), ("x", program.rows_in), ("g", program.rows_out)):
-        tensor = given[name]
-        if tensor is not None:
-            channels = tensor.shape[1] // rows
-    return {
-        "x": (index.n_src, program.rows_in * channels),
-        "Y": (index.n_edges, program.n_harmonics),
-        "w": (index.n_rows, len(program.paths) * channels),
-        "g": (index.n_dst, program.rows_out * channels),
-    }
+def _without(tensors: Slots, slot: str) -> list[Tensor | None]:
+    return [None if name == slot else t for name, t in zip("xYwg", tensors, strict=True)]
+
+
+def _gradients(
+    program: ConvolutionProgram, index: Index, values: Slots, tangents: Slots, needed: Sequence[bool]
+) -> list[Tensor | None]:
+    """Gradients of Σ_t Q with t replaced by its tangent, by x, Y, w and g."""
+    found: list[Tensor | None] = []
+    for name, wanted in zip("xYwg", needed, strict=True):
+        others = _without(tangents, name)
+        moving = wanted and any(t is not None for t in others)
+        found.append(_Directional.apply(program, index, name, *_without(values, name), *others) if moving else None)
+    return found
+
+
+def _directional(program: ConvolutionProgram, index: Index, slot: str, values: Slots, tangents: Slots) -> Tensor:
+    values, tangents = _without(values, slot), _without(tangents, slot)
+    if all(t is None for t in tangents):
+        like = next(t for t in values if t is not None)
+        return like.new_zeros(index.rows(slot)[0].shape[0] - 1, program.dim[slot])
+    return _Directional.apply(program, index, slot, *values, *tangents)

@@ -31,21 +31,26 @@ def use_backend(name: Backend) -> Iterator[None]:
 
 
 def fused(*tensors: Tensor) -> bool:
-    """Whether the compiled loops can and shall take these tensors: on a CPU, of one ordinary precision, in eager mode.
+    """Whether the compiled loops can and shall take these tensors: on a CPU, of one ordinary precision.
 
     Raises:
         ValueError: they shall (``use_backend("fused")``) but cannot.
     """
+    wanted, numba = _situation()
     possible = (
-        _numba_is_there()
+        numba
         and all(t.device.type == "cpu" and t.dtype == tensors[0].dtype for t in tensors)
         and tensors[0].dtype in (torch.float32, torch.float64)
-        and not torch.compiler.is_compiling()
-        and not any(torch._C._functorch.is_functorch_wrapped_tensor(t) for t in tensors)
     )
-    if _wanted.get() == "fused" and not possible:
+    if wanted == "fused" and not possible:
         raise ValueError("the fused convolution needs numba and float32 or float64 tensors on a CPU; say use_backend('auto')")
-    return possible and _wanted.get() != "messages"
+    return possible and wanted != "messages"
+
+
+@torch.compiler.assume_constant_result
+def _situation() -> tuple[Backend, bool]:
+    """What is wanted, and whether numba is there; of a compiled graph, what was so when it was compiled."""
+    return _wanted.get(), _numba_is_there()
 
 
 @lru_cache(maxsize=1)

@@ -10,6 +10,7 @@ hooked, and the compiled loops of :mod:`molzoo.kernels`, which make no tensor fo
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
@@ -55,9 +56,9 @@ class Convolution(MessagePassing):
     """The sum above. Blocks are channel-last: a block of degree l is (rows, 2l + 1, C), kept flat.
 
     Args:
-        irreps_in: blocks of x_j, each of C copies.
-        paths: the couplings, in the order of their weights.
-        irreps_out: blocks of the result, each of C copies.
+        irreps_in: blocks of x_j.
+        paths: the couplings, in the order of their weights; a path joins blocks of as many copies.
+        irreps_out: blocks of the result.
 
     >>> schnet = Convolution("16x0e", [Path(0, 0, 0)], "16x0e")
     >>> edges = Edges(torch.tensor([1]), torch.tensor([0]), 2, torch.tensor([0]))
@@ -69,13 +70,10 @@ class Convolution(MessagePassing):
         super().__init__(aggr="sum", node_dim=0)
         self.irreps_in, self.irreps_out = Irreps(irreps_in), Irreps(irreps_out)
         self.paths = [Path(*path) for path in paths]
-        channels = {term.mul for term in (*self.irreps_in, *self.irreps_out)}
-        if len(channels) != 1:
-            raise ValueError(f"all blocks need the same number of channels: {self.irreps_in} → {self.irreps_out}")
-        self.channels = channels.pop()
         # Plain float64 tensors and not buffers: a cast to float32 and back would leave buffers rounded.
         self.tables = [self._table(path) for path in self.paths]
         self.program = self._program()
+        self.channels = self.program.channels  # of each path
 
     def _table(self, path: Path) -> Tensor:
         """C_p of shape (2l_in + 1, 2l + 1, 2l_out + 1): √(2l_out + 1) times the Wigner 3j symbol."""
@@ -84,16 +82,13 @@ class Convolution(MessagePassing):
 
     def _program(self) -> ConvolutionProgram:
         """The paths with their rows counted through all blocks."""
-        first_in, first_out = (
-            [s.start // self.channels for s in irreps.slices()] for irreps in (self.irreps_in, self.irreps_out)
-        )
+        (first_in, channels_in), (first_out, channels_out) = _rows(self.irreps_in), _rows(self.irreps_out)
         paths = []
         for (block_in, l, block_out), table in zip(self.paths, self.tables, strict=True):
             at = [(m, n, k) for m, n, k in table.nonzero().tolist() if abs(table[m, n, k]) > 1e-12]
             terms = (Term(first_in[block_in] + m, l * l + n, first_out[block_out] + k, float(table[m, n, k])) for m, n, k in at)
             paths.append(tuple(terms))
-        rows_in, rows_out = self.irreps_in.dim // self.channels, self.irreps_out.dim // self.channels
-        return ConvolutionProgram(rows_in, (1 + max(path.l for path in self.paths)) ** 2, rows_out, tuple(paths))
+        return ConvolutionProgram(channels_in, (1 + max(path.l for path in self.paths)) ** 2, channels_out, tuple(paths))
 
     def forward(
         self,
@@ -122,10 +117,10 @@ class Convolution(MessagePassing):
     ) -> Float[Tensor, "E dim_out"]:
         """Σ_p w[p] · C_p(x_j, Y) of each edge."""
         # Split, never sliced: the derivative of a slice fills the whole tensor with zeros, that of a split is one ``cat``.
-        C, E = self.channels, len(x_j)
-        w_p = w.index_select(0, w_row).split(C, 1)
+        E = len(x_j)
+        w_p = w.index_select(0, w_row).split(self.channels, 1)
         blocks_in = zip(x_j.split([term.dim for term in self.irreps_in], 1), self.irreps_in, strict=True)
-        x = [block.view(E, term.ir.dim, C) for block, term in blocks_in]
+        x = [block.view(E, term.ir.dim, term.mul) for block, term in blocks_in]
         Y_l = Y.split([2 * l + 1 for l in range(math.isqrt(Y.shape[1]))], 1)
         out: list[Tensor | None] = [None] * len(self.irreps_out)
         for path, table, weight in zip(self.paths, self.tables, w_p, strict=True):
@@ -142,3 +137,9 @@ class Convolution(MessagePassing):
     def aggregate(self, inputs: Tensor, index: Tensor, dim_size: int) -> Tensor:
         """Sum over the edges of each receiver."""
         return sum_rows(inputs, index, dim_size)
+
+
+def _rows(irreps: Irreps) -> tuple[list[int], tuple[int, ...]]:
+    """First row of each block, and the channels of each row."""
+    dims = [term.ir.dim for term in irreps]
+    return list(accumulate(dims, initial=0)), tuple(term.mul for term in irreps for _ in range(term.ir.dim))

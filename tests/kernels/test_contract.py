@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from torch.utils._pytree import tree_leaves
 
 from molzoo.kernels import ConvolutionProgram, Index, Term, contract, cpu, fused, use_backend
 from molzoo.nn import Convolution, Edges
@@ -107,7 +108,7 @@ def test_a_folder_that_cannot_be_written_only_costs_the_cache(tmp_path, monkeypa
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     monkeypatch.setenv("MOLZOO_CACHE", str(blocked))
-    program = ConvolutionProgram(1, 1, 1, ((Term(0, 0, 0, 2.5),),))
+    program = ConvolutionProgram((2,), 1, (2,), ((Term(0, 0, 0, 2.5),),))
     cpu._compiled.cache_clear()
     edge = torch.tensor([0])
     out = contract(program, Index(edge, edge, edge, 1, 1, 1), torch.ones(1, 2), torch.ones(1, 1), torch.ones(1, 2))
@@ -116,8 +117,8 @@ def test_a_folder_that_cannot_be_written_only_costs_the_cache(tmp_path, monkeypa
 
 def test_a_second_process_finds_the_compiled_loops(tmp_path):
     code = (
-        "import time, torch; from molzoo.kernels import *; e = torch.tensor([0]); start = time.perf_counter();"
-        "contract(ConvolutionProgram(1, 1, 1, ((Term(0, 0, 0, 1.5),),)), Index(e, e, e, 1, 1, 1), *[torch.ones(1, 1)] * 3);"
+        "import torch; from molzoo.kernels import *; e = torch.tensor([0]); ones = [torch.ones(1, 1)] * 3;"
+        "contract(ConvolutionProgram((1,), 1, (1,), ((Term(0, 0, 0, 1.5),),)), Index(e, e, e, 1, 1, 1), *ones);"
         "import glob, os; print(len(glob.glob(os.environ['MOLZOO_CACHE'] + '/kernels/__pycache__/*.nbc')))"
     )
     environment = os.environ | {"MOLZOO_CACHE": str(tmp_path)}
@@ -138,8 +139,70 @@ def test_the_dispatch_rule_can_be_forced():
         fused(torch.ones(2, dtype=torch.bfloat16))
 
 
-def test_torch_func_goes_through_messages():
-    convolution, where, (x, Y, w) = case()
-    gradient = torch.func.grad(lambda x: convolution(x, Y, w, where).square().sum())(x.detach())
-    expected = torch.autograd.grad(convolution(x, Y, w, where).square().sum(), x)[0]
-    torch.testing.assert_close(gradient.detach(), expected, rtol=1e-12, atol=1e-12)
+def pull(function, *arguments):
+    """The leaves of a result, once through the loops and once through messages."""
+    found = []
+    for backend in ("fused", "messages"):
+        with use_backend(backend):
+            found.append(tree_leaves(function(*arguments)))
+    return zip(*found, strict=True)
+
+
+TRANSFORMS = {
+    "grad": lambda f, s: torch.func.grad(s, (0, 1, 2)),
+    "jacrev": lambda f, s: torch.func.jacrev(f, (0, 1, 2)),
+    "jacfwd": lambda f, s: torch.func.jacfwd(f, (0, 1, 2)),
+    "hessian": lambda f, s: torch.func.hessian(s, (0, 1, 2)),
+    "reverse over reverse": lambda f, s: torch.func.jacrev(torch.func.jacrev(s, (0, 1, 2)), (0, 1, 2)),
+    "third derivative": lambda f, s: torch.func.jacrev(torch.func.hessian(s)),
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_transformations_of_torch_func(name):
+    convolution, where, tensors = case(channels=1, n=4, edges=5, rows=3)
+    f = lambda *t: convolution(*t, where)  # noqa: E731
+    s = lambda *t: f(*t).pow(3).sum()  # noqa: E731
+    for a, b in pull(TRANSFORMS[name](f, s), *(t.detach() for t in tensors)):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+
+
+def test_vmap_runs_many_convolutions_on_one_graph():
+    convolution, where, tensors = case(channels=1, n=4, edges=5, rows=3)
+    x, Y, w = (torch.stack([t.detach(), 2 * t.detach(), -t.detach()]) for t in tensors)
+    for dims in [(0, 0, 0), (0, None, None), (None, 0, 0)]:
+        given = [t if dim == 0 else t[0] for t, dim in zip((x, Y, w), dims, strict=True)]
+        many = torch.func.vmap(lambda *t: convolution(*t, where), dims)(*given)
+        for i, one in enumerate(many):
+            alone = convolution(*(t[i] if dim == 0 else t for t, dim in zip(given, dims, strict=True)), where)
+            torch.testing.assert_close(one, alone)
+
+
+def test_tracers_and_compilers_take_it_whole():
+    # In a process of its own: Dynamo cannot look through the checks of annotations that tests put around every function.
+    script = """
+import sys, torch
+from torch.fx.experimental.proxy_tensor import make_fx
+sys.path.insert(0, sys.argv[1])
+from test_contract import case
+convolution, where, tensors = case(channels=1, n=4, edges=5, rows=3)
+f = lambda *t: convolution(*t, where)
+
+compiled = torch.compile(f, fullgraph=True, dynamic=True, backend="eager")
+assert torch.equal(compiled(*tensors), f(*tensors))
+gradients = [torch.autograd.grad(g(*tensors).pow(3).sum(), tensors) for g in (compiled, f)]
+for a, b in zip(*gradients):
+    torch.testing.assert_close(a, b)
+
+def step(*leaves):
+    first = torch.autograd.grad(f(*leaves).pow(3).sum(), leaves, create_graph=True)
+    return torch.autograd.grad(sum(t.pow(2).sum() for t in first), leaves)
+
+traced = make_fx(step, tracing_mode="fake", _allow_non_fake_inputs=True)(*tensors)
+assert sum("contraction" in str(node.target) for node in traced.graph.nodes) == 11  # the convolution, 3 gradients, 4 of these, 3 more of the first
+for a, b in zip(traced(*tensors), step(*tensors)):
+    torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+"""
+    command = [sys.executable, "-W", "ignore", "-c", script, os.path.dirname(__file__)]
+    done = subprocess.run(command, timeout=300, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -37,7 +37,7 @@ def edges():
 
 def inputs(convolution, dtype=torch.float64):
     x = torch.randn(N_SRC, convolution.irreps_in.dim, dtype=dtype)
-    return x, torch.randn(E, 9, dtype=dtype), torch.randn(R, len(convolution.paths) * convolution.channels, dtype=dtype)
+    return x, torch.randn(E, 9, dtype=dtype), torch.randn(R, convolution.program.dim["w"], dtype=dtype)
 
 
 def coefficients(l_in, l, l_out, dtype):
@@ -143,8 +143,22 @@ def test_refuses_degrees_that_do_not_couple():
 
 
 def test_refuses_unequal_channels():
-    with pytest.raises(ValueError, match="same number of channels"):
+    with pytest.raises(ValueError, match=r"path 0 joins rows of different numbers of channels \(\[4, 8\]\)"):
         Convolution("4x0e", [(0, 0, 0)], "8x0e")
+
+
+def test_blocks_may_have_different_numbers_of_channels():
+    ragged = Convolution("4x0e + 2x1o", [(0, 1, 0), (1, 1, 1), (1, 0, 2)], "4x1o + 2x0e + 2x1o")
+    edges = Edges(torch.tensor([1, 2, 0]), torch.tensor([0, 0, 1]), 3, torch.tensor([0, 1, 0]))
+    x, Y, w = torch.randn(3, 10), torch.randn(3, 4), torch.randn(2, 8)
+    scalars, vectors = x[:, :4], x[:, 4:]
+    alone = [
+        (Convolution("4x0e", [(0, 1, 0)], "4x1o"), scalars, w[:, :4]),
+        (Convolution("2x1o", [(0, 1, 0)], "2x0e"), vectors, w[:, 4:6]),
+        (Convolution("2x1o", [(0, 0, 0)], "2x1o"), vectors, w[:, 6:]),
+    ]
+    expected = [convolution(part.contiguous(), Y, weights.contiguous(), edges) for convolution, part, weights in alone]
+    torch.testing.assert_close(ragged(x, Y, w, edges), torch.cat(expected, 1))
 
 
 class EnergyOfEdges(torch.nn.Module):

@@ -1,0 +1,59 @@
+"""One contraction of Q as an operator of torch: opaque to tracers and compilers, with a fake for shapes and a rule for vmap.
+
+It has no derivative of its own; :mod:`molzoo.kernels.contract` gives it one.
+"""
+
+from typing import Any
+
+import torch
+
+from molzoo.kernels import cpu
+from molzoo.kernels.program import ConvolutionProgram
+from molzoo.shapes import Tensor
+
+
+@torch.library.custom_op("molzoo::contraction", mutates_args=(), device_types="cpu")
+def contraction(
+    program: int, slot: str, edges: list[Tensor], values: list[Tensor | None], tangents: list[Tensor | None]
+) -> Tensor:
+    """:func:`molzoo.kernels.cpu.run` for the program of this number."""
+    return cpu.run(ConvolutionProgram.of(program), slot, edges, values, tangents)
+
+
+@contraction.register_fake
+def _(program: int, slot: str, edges: list[Tensor], values: list[Tensor | None], tangents: list[Tensor | None]) -> Tensor:
+    like = next(t for t in values if t is not None)
+    return like.new_empty(edges[0].shape[0] - 1, ConvolutionProgram.of(program).dim[slot])
+
+
+@contraction.register_vmap
+def _(info: Any, in_dims: tuple[Any, ...], program: int, slot: str, *arguments: Any) -> tuple[Tensor, int]:
+    """Many contractions on one graph are one contraction on as many copies of it."""
+    edges, values, tangents = arguments
+    if any(dim is not None for dim in in_dims[2]):
+        raise ValueError("vmap over the edges of a convolution has no meaning; batch the graphs instead")
+    values, tangents = (
+        [_stacked(t, dim, info.batch_size) for t, dim in zip(tensors, dims, strict=True)]
+        for tensors, dims in zip((values, tangents), in_dims[3:], strict=True)
+    )
+    out = contraction(program, slot, _copies(edges, values, info.batch_size), values, tangents)
+    return out.unflatten(0, (info.batch_size, -1)), 0
+
+
+def _stacked(t: Tensor | None, dim: int | None, copies: int) -> Tensor | None:
+    if t is None:
+        return None
+    return (t.expand(copies, *t.shape) if dim is None else t.movedim(dim, 0)).flatten(0, 1)
+
+
+def _copies(edges: list[Tensor], values: list[Tensor | None], copies: int) -> list[Tensor]:
+    """The edges of a graph that consists of so many copies; ``values`` are those of all copies."""
+    ptr, order, src, dst, w_row = edges
+    number = torch.arange(copies, device=ptr.device)[:, None]
+    many = lambda index, size: (index + size * number).flatten()  # noqa: E731
+    x, _, w, g = values
+    # The open slot has no value, but a row for each entry of ptr.
+    n_src, n_row, n_dst = (len(ptr) - 1 if t is None else len(t) // copies for t in (x, w, g))
+    E = len(src)
+    whole = torch.cat([many(ptr[:-1], E), ptr[-1:] + (copies - 1) * E])
+    return [whole, many(order, E), many(src, n_src), many(dst, n_dst), many(w_row, n_row)]
