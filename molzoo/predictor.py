@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from molzoo.data.facts import DataFacts
+from molzoo.data.references import symbols
 from molzoo.graph import AtomGraph, connect
 from molzoo.models import TABLE, row
 from molzoo.models.interface import AtomisticModel
@@ -119,7 +120,7 @@ class Predictor(nn.Module):
             unknown = sorted(set(graph.z.unique().tolist()) - set(self.facts.elements))
             if unknown:
                 raise ValueError(
-                    f"this model never learned {_symbols(unknown)}; it was trained on {_symbols(self.facts.elements)}"
+                    f"this model never learned {symbols(unknown)}; it was trained on {symbols(self.facts.elements)}"
                 )
         if self.facts.charges:
             strange = sorted(set(graph.charge.unique().tolist()) - set(self.facts.charges))
@@ -128,12 +129,6 @@ class Predictor(nn.Module):
                     f"this model never learned structures of total charge {strange[0]:+g}; "
                     f"it was trained on charge {', '.join(f'{q:+g}' for q in self.facts.charges)}"
                 )
-
-
-def _symbols(elements: Sequence[int]) -> str:
-    from ase.data import chemical_symbols
-
-    return ", ".join(chemical_symbols[z] for z in elements)
 
 
 def _share_out(properties: Iterable[Property]) -> tuple[Irreps, list[list[int]]]:

@@ -1,5 +1,6 @@
 """What each element contributes to an extensive quantity: fitted, of free atoms, or given."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,7 +76,7 @@ def atom_references(
         raise ValueError(f"references {wanted!r}: type least_squares, isolated, none or energies in eV such as {{H: -13.6}}")
     missing = [z for z in facts.elements if z not in table]
     if missing:
-        raise ValueError(f"{name}: {where} {', '.join(_symbols(missing))}; add it, or type least_squares")
+        raise ValueError(f"{name}: {where} {symbols(missing)}; add it, or type least_squares")
     given = torch.tensor([table[z] for z in facts.elements], dtype=torch.float64)
     _compare(given, counts, y, facts, name)
     return given
@@ -95,10 +96,15 @@ def _by_number(table: dict[str, float]) -> dict[int, float]:
     return {atomic_numbers[symbol]: float(energy) for symbol, energy in table.items()}
 
 
-def _symbols(numbers: list[int]) -> list[str]:
+def symbols(numbers: Iterable[int]) -> str:
+    """Their symbols, for people.
+
+    >>> symbols([1, 6])
+    'H, C'
+    """
     from ase.data import chemical_symbols
 
-    return [chemical_symbols[z] for z in numbers]
+    return ", ".join(chemical_symbols[z] for z in numbers)
 
 
 def _compare(given: Tensor, counts: Tensor, y: Tensor, facts: "DataFacts", name: str) -> None:
@@ -111,6 +117,6 @@ def _compare(given: Tensor, counts: Tensor, y: Tensor, facts: "DataFacts", name:
     far = [z for z, r in zip(facts.elements, ratio.tolist(), strict=True) if not 0.1 <= r <= 10]
     if far:
         facts.notes.append(
-            f"{name}: the references of {', '.join(_symbols(far))} differ more than tenfold from a fit to the data; they may "
+            f"{name}: the references of {symbols(far)} differ more than tenfold from a fit to the data; they may "
             "belong to another method"
         )
