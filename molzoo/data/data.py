@@ -10,7 +10,6 @@ from molzoo.data.batching import Batches
 from molzoo.data.card import card_dict, check_labels, data_card
 from molzoo.data.facts import DataFacts, References, compute_facts
 from molzoo.data.frames import Frames
-from molzoo.data.references import symbols
 from molzoo.data.source import Source, open_source
 from molzoo.data.splits import PARTS, Splits, make_splits, read_split
 
@@ -100,7 +99,6 @@ class Data:
         frames = source.frames.keep(names)
         self._cutoff = float(cutoff)
         self._frames = {part: frames.select(self.splits[part]) for part in PARTS}
-        self._refuse_new_elements()
         self.facts: DataFacts = compute_facts(
             self._frames["train"], names, self._cutoff, references, source.isolated, source.name
         )
@@ -108,17 +106,6 @@ class Data:
         self.card_dict = card_dict(source, self.splits, self.facts, names)
         self._prepared = key
         return self.facts
-
-    def _refuse_new_elements(self) -> None:
-        """What nobody learns cannot be tested: said now, and not after hours of training."""
-        known = set(self._frames["train"].z.unique().tolist())
-        for part in ("val", "test"):
-            new = set(self._frames[part].z.unique().tolist()) - known
-            if new:
-                raise ValueError(
-                    f"{part} frames hold {symbols(sorted(new))}, which no training frame does; take another data.seed or more "
-                    "training frames, or leave these structures out"
-                )
 
     def _warn_of_too_many(self, source: Source) -> None:
         if source.one_molecule and len(self.splits.train) > 1000:

@@ -194,7 +194,7 @@ def _check_frames(predictor: Predictor, data: Data) -> None:
         try:
             predictor.check(frames.batch(sorted(rows)), predictor.names)
         except ValueError as error:
-            raise ValueError(f"{part} frames: {error}") from error
+            raise ValueError(f"{part} frames: {error}; leave such structures out, or take another data.seed") from error
     predictor.train()
 
 

@@ -2,14 +2,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import ase.build
-import ase.io
 import jsonargparse
 import numpy as np
 import pytest
 import torch
 import yaml
-from ase.calculators.singlepoint import SinglePointCalculator
 
 from molzoo.data import Data
 from molzoo.graph import AtomGraph
@@ -92,18 +89,6 @@ def test_asking_too_early_or_for_something_else(rmd17):
         Data(source="sample/ethanol").loader("train")
     with pytest.raises(ValueError, match="no 'valid'"):
         prepared(rmd17).loader("valid")
-
-
-def test_elements_that_no_training_frame_has_are_refused_before_training(tmp_path):
-    methane, ammonia = ase.build.molecule("CH4"), ase.build.molecule("NH3")
-    frames = [methane, methane, ammonia]
-    for atoms in frames:
-        atoms.calc = SinglePointCalculator(atoms, energy=float(len(atoms)))
-    ase.io.write(tmp_path / "frames.extxyz", frames)
-    np.savez(tmp_path / "split.npz", train=[0], val=[1], test=[2])
-    data = Data(source=str(tmp_path / "frames.extxyz"), split=str(tmp_path / "split.npz"), train=None, val=None, test=None)
-    with pytest.raises(ValueError, match="test frames hold N, which no training frame does"):
-        data.prepare(["energy"], 5.0)
 
 
 def test_periodic_sample_with_stress():
