@@ -2,10 +2,12 @@
 
 from molzoo.nn.convolution import Convolution, Edges, Path
 from molzoo.nn.cutoff import Envelope, EnvelopeName
+from molzoo.nn.fully_connected import FullyConnectedNet
 from molzoo.nn.mlp import ShiftedSoftplus, dense, mlp
 from molzoo.nn.radial import BesselBasis, GaussianBasis, RadialName, radial_basis
 from molzoo.nn.readout import Linear, ScalarReadout
 from molzoo.nn.scatter import mean_rows, sum_rows
+from molzoo.nn.soft_one_hot import bessel, soft_one_hot_linspace, soft_unit_step
 
 __all__ = [
     "BesselBasis",
@@ -13,15 +15,19 @@ __all__ = [
     "Edges",
     "Envelope",
     "EnvelopeName",
+    "FullyConnectedNet",
     "GaussianBasis",
     "Linear",
     "Path",
     "RadialName",
     "ScalarReadout",
     "ShiftedSoftplus",
+    "bessel",
     "dense",
     "mean_rows",
     "mlp",
     "radial_basis",
+    "soft_one_hot_linspace",
+    "soft_unit_step",
     "sum_rows",
 ]

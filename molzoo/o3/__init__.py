@@ -1,6 +1,24 @@
 """Rotation mathematics: irreducible representations of O(3). No atoms, no edges."""
 
+from molzoo.o3.activation import Activation, NormActivation, moment, normalize2mom
+from molzoo.o3.bases import complete_basis, direct_sum, orthonormalize
+from molzoo.o3.batch_norm import BatchNorm
+from molzoo.o3.blocks import Layout, join, layout_of, split
+from molzoo.o3.cartesian import CartesianTensor
+from molzoo.o3.dropout import Dropout
+from molzoo.o3.exact import Exact
+from molzoo.o3.extract import Extract, ExtractIr, Identity
+from molzoo.o3.gate import Gate
+from molzoo.o3.grid_activation import S2Activation, SO3Activation
+from molzoo.o3.harmonics import SphericalHarmonics, spherical_harmonics
+from molzoo.o3.instructions import Instruction
 from molzoo.o3.irreps import Irrep, Irreps, MulIrrep
+from molzoo.o3.legendre import Legendre, SphericalHarmonicsAlphaBeta, spherical_harmonics_alpha, spherical_harmonics_alpha_beta
+from molzoo.o3.linear import Linear
+from molzoo.o3.norm import LayerNorm, Norm
+from molzoo.o3.permutation import germinate_formulas, reduce_permutation
+from molzoo.o3.products import ElementwiseTensorProduct, FullTensorProduct, FullyConnectedTensorProduct, TensorSquare
+from molzoo.o3.reduced import ReducedTensorProducts
 from molzoo.o3.rotation import (
     angles_to_axis_angle,
     angles_to_matrix,
@@ -31,12 +49,47 @@ from molzoo.o3.rotation import (
     rand_quaternion,
     xyz_to_angles,
 )
-from molzoo.o3.wigner import change_basis_real_to_complex, so3_generators, su2_generators, wigner_3j, wigner_D
+from molzoo.o3.rotation_grid import SO3Grid
+from molzoo.o3.signal import SphericalTensor
+from molzoo.o3.sphere_grid import FromS2Grid, ToS2Grid, irfft, rfft, s2_grid, spherical_harmonics_s2_grid
+from molzoo.o3.tensor_product import TensorProduct
+from molzoo.o3.wigner import Convention, change_basis_real_to_complex, so3_generators, su2_generators, wigner_3j, wigner_D
 
 __all__ = [
+    "Activation",
+    "BatchNorm",
+    "CartesianTensor",
+    "Convention",
+    "Dropout",
+    "ElementwiseTensorProduct",
+    "Exact",
+    "Extract",
+    "ExtractIr",
+    "FromS2Grid",
+    "FullTensorProduct",
+    "FullyConnectedTensorProduct",
+    "Gate",
+    "Identity",
+    "Instruction",
     "Irrep",
     "Irreps",
+    "LayerNorm",
+    "Layout",
+    "Legendre",
+    "Linear",
     "MulIrrep",
+    "Norm",
+    "NormActivation",
+    "ReducedTensorProducts",
+    "S2Activation",
+    "SO3Activation",
+    "SO3Grid",
+    "SphericalHarmonics",
+    "SphericalHarmonicsAlphaBeta",
+    "SphericalTensor",
+    "TensorProduct",
+    "TensorSquare",
+    "ToS2Grid",
     "angles_to_axis_angle",
     "angles_to_matrix",
     "angles_to_quaternion",
@@ -45,19 +98,28 @@ __all__ = [
     "axis_angle_to_matrix",
     "axis_angle_to_quaternion",
     "change_basis_real_to_complex",
+    "complete_basis",
     "compose_angles",
     "compose_axis_angle",
     "compose_quaternion",
+    "direct_sum",
+    "germinate_formulas",
     "identity_angles",
     "identity_quaternion",
     "inverse_angles",
     "inverse_quaternion",
+    "irfft",
+    "join",
+    "layout_of",
     "matrix_to_angles",
     "matrix_to_axis_angle",
     "matrix_to_quaternion",
     "matrix_x",
     "matrix_y",
     "matrix_z",
+    "moment",
+    "normalize2mom",
+    "orthonormalize",
     "quaternion_to_angles",
     "quaternion_to_axis_angle",
     "quaternion_to_matrix",
@@ -65,7 +127,15 @@ __all__ = [
     "rand_axis_angle",
     "rand_matrix",
     "rand_quaternion",
+    "reduce_permutation",
+    "rfft",
+    "s2_grid",
     "so3_generators",
+    "spherical_harmonics",
+    "spherical_harmonics_alpha",
+    "spherical_harmonics_alpha_beta",
+    "spherical_harmonics_s2_grid",
+    "split",
     "su2_generators",
     "wigner_3j",
     "wigner_D",

@@ -2,16 +2,19 @@
 
 Everything follows from the generators of su(2) in the basis |l, m⟩, taken to real components by the unitary matrix Q of
 :func:`change_basis_real_to_complex`. Real components of degree l are ordered m = −l … l, and for l = 1 they are x, y, z,
-because y is the polar axis. Values are e3nn's.
+because y is the polar axis. Values are e3nn's; of its two conventions for the signs of couplings, see :func:`wigner_3j`.
 """
 
 from functools import lru_cache
 from math import comb, sqrt
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 
+from molzoo.quantities import nearest
 from molzoo.shapes import Tensor
+
+Convention = Literal["e3nn-0.6", "e3nn-0.4.4"]
 
 _COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 
@@ -101,15 +104,50 @@ def _about_y(l: int, angle: Tensor) -> Tensor:
     return torch.diag_embed(phase.cos()) + torch.diag_embed(phase.sin()).flip(-1) * (frequency != 0)[:, None]
 
 
-def wigner_3j(l1: int, l2: int, l3: int, dtype: torch.dtype | None = None, device: Any = None) -> Tensor:
+def wigner_3j(
+    l1: int,
+    l2: int,
+    l3: int,
+    dtype: torch.dtype | None = None,
+    device: Any = None,
+    *,
+    convention: Convention = "e3nn-0.6",
+) -> Tensor:
     """The invariant coupling of three degrees: C_ijk = C_abc D_ai D_bj D_ck, of norm 1, shape (2l1 + 1, 2l2 + 1, 2l3 + 1).
 
+    This fixes C up to its sign. Two exchanged degrees give the same numbers, times −1 if l1 + l2 + l3 is odd; and the
+    component m = (0, 0, 0) is positive if the sum is even. For odd sums there are two conventions:
+
+    - ``e3nn-0.6`` (since e3nn 0.5): the Clebsch–Gordan coefficients of Condon and Shortley in real components.
+    - ``e3nn-0.4.4`` (up to then; MACE's released weights): with the degrees in ascending order, the first component that is
+      not zero is positive. The signs of (1, 2, 2), (1, 3, 3), (1, 4, 4), (4, 4, 5) … differ from those above.
+
+    Raises:
+        ValueError: the degrees do not couple, or there is no such convention.
+
     >>> torch.allclose(wigner_3j(1, 1, 0)[..., 0], torch.eye(3) / 3**0.5)
+    True
+    >>> wigner_3j(1, 2, 2, convention="e3nn-0.4.4").equal(-wigner_3j(1, 2, 2))
     True
     """
     if not abs(l1 - l2) <= l3 <= l1 + l2:
         raise ValueError(f"degrees {l1}, {l2} and {l3} do not couple: the third must lie between {abs(l1 - l2)} and {l1 + l2}")
-    return _coupling(l1, l2, l3).to(dtype or torch.get_default_dtype(), copy=True).to(device)
+    if convention not in get_args(Convention):
+        raise ValueError(f"there is no convention {convention!r}{nearest(convention, get_args(Convention))}")
+    C = _coupling(l1, l2, l3).to(dtype or torch.get_default_dtype(), copy=True).to(device)
+    return C if convention == "e3nn-0.6" else C.mul_(_sign(l1, l2, l3))
+
+
+def _sign(l1: int, l2: int, l3: int) -> int:
+    """The coupling of e3nn 0.4.4 over that of 0.6.
+
+    For an odd sum of the degrees a ≤ b ≤ c, that of 0.6 begins with the component (−a, −b, a − b), or, if a = b, where this
+    one is zero by antisymmetry, with (−a, 1 − a, −1). By the phases of Q, both are i^(c − a − b + 1) (−1)^a times a positive
+    coefficient. Only for c = 2a − 1, the largest odd degree in a ⊗ a, does another one come before, and it is positive.
+    """
+    a, b, c = sorted((l1, l2, l3))
+    same = (a + b + c) % 2 == 0 or (a == b and c == 2 * a - 1)
+    return 1 if same else (-1) ** ((c + a - b + 1) // 2)
 
 
 @lru_cache(maxsize=4096)

@@ -1,6 +1,10 @@
 """Wigner D and 3j: e3nn's numbers, and the laws they must obey."""
 
+import itertools
+from pathlib import Path
+
 import e3nn.o3
+import numpy as np
 import pytest
 import torch
 
@@ -38,6 +42,40 @@ def test_3j_gives_a_copy():
 def test_3j_refuses_what_does_not_couple():
     with pytest.raises(ValueError, match="between 0 and 2"):
         o3.wigner_3j(1, 1, 3)
+
+
+def test_3j_equals_e3nn_044():
+    # One component of each coupling, which is unique but for its sign; the file says how it was made.
+    rows = np.loadtxt(Path(__file__).parents[1] / "fixtures" / "e3nn_044_wigner_3j.csv", delimiter=",")
+    turned = 0
+    for *where, value in rows.tolist():
+        l1, l2, l3, *at = map(int, where)
+        new, old = (float(o3.wigner_3j(l1, l2, l3, convention=name)[tuple(at)]) for name in ("e3nn-0.6", "e3nn-0.4.4"))
+        assert old == pytest.approx(value, abs=1e-14)
+        turned += old == -new
+    assert (len(rows), turned) == (328, 68)
+
+
+def test_3j_of_e3nn_044_follows_the_rule_that_is_documented():
+    for triple in itertools.combinations_with_replacement(range(9), 3):
+        if triple[2] <= triple[0] + triple[1]:
+            C = o3.wigner_3j(*triple, convention="e3nn-0.4.4")
+            assert (C[triple] if sum(triple) % 2 == 0 else C[C.abs() > 1e-12][0]) > 0
+
+
+@pytest.mark.parametrize("convention", ["e3nn-0.6", "e3nn-0.4.4"])
+def test_exchanged_degrees_give_the_same_3j_with_the_sign_of_their_sum(convention):
+    for l1, l2, l3 in TRIPLES:
+        C, swap_12, swap_23 = (
+            o3.wigner_3j(*triple, convention=convention) for triple in ((l1, l2, l3), (l2, l1, l3), (l1, l3, l2))
+        )
+        for other in (swap_12.transpose(0, 1), swap_23.transpose(1, 2)):
+            torch.testing.assert_close((-1) ** (l1 + l2 + l3) * other, C, rtol=0, atol=1e-14)
+
+
+def test_3j_of_an_unknown_convention_is_answered_with_the_nearest(unchecked):
+    with pytest.raises(ValueError, match=r"did you mean 'e3nn-0.4.4'"):
+        o3.wigner_3j(1, 1, 1, convention="e3nn-0.4.3")
 
 
 @pytest.mark.parametrize("l", [0, 1, 2, 3, 5, 8, 11])

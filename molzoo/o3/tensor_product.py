@@ -1,0 +1,324 @@
+"""Two features make a third: sums of products x_u ⊗ y_v, each coupled by a Wigner 3j symbol to one irrep of the output.
+
+(x_u ⊗ y_v)_k = Σ_ij C_ijk x_ui y_vj. The tables of C meet y first: what they make, M_ik = Σ_j C_ijk y_j, is small, and takes
+the components of x, already mixed by the weights, to those of the output in one product of matrices for all paths. On a CPU the
+most common products run in compiled loops (:mod:`molzoo.kernels.bilinear`). Names, weights and values are e3nn's.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import nn
+
+from molzoo.kernels import fused
+from molzoo.kernels.bilinear import BilinearPath, BilinearProgram, Block, bilinear
+from molzoo.o3.blocks import Layout, join, layout_of, split
+from molzoo.o3.diagram import draw
+from molzoo.o3.exact import Exact
+from molzoo.o3.instructions import Instruction, Normalization, connect
+from molzoo.o3.irreps import Irreps
+from molzoo.o3.places import fits
+from molzoo.o3.wigner import Convention, wigner_3j
+from molzoo.shapes import Float, Tensor
+
+Weights = Tensor | Sequence[Tensor] | None
+
+
+class TensorProduct(nn.Module):
+    """z = Σ over paths of W · (x ⊗ y), by instructions.
+
+    Args:
+        irreps_in1, irreps_in2, irreps_out: of x, y and z.
+        instructions: paths (i_in1, i_in2, i_out, mode, has_weight[, path_weight]) from terms of x and y to one of z; the
+            modes are those of :mod:`molzoo.o3.instructions`, and ``path_weight`` multiplies the variance of the path.
+        in1_var, in2_var, out_var: variances of the terms of x, y and z, by default 1.
+        irrep_normalization: the coupling keeps unit variance (``"component"``, the default) or unit length (``"norm"``), or is
+            the Wigner 3j symbol (``"none"``).
+        path_normalization: every copy (``"element"``, the default) or every path (``"path"``) counts the same in an output, or
+            nothing is scaled (``"none"``).
+        internal_weights: whether the layer owns its weights, else they are an argument of each call.
+        shared_weights: whether all rows have the same weights.
+        layout: of x, y and z.
+        convention: of the Wigner 3j symbols; states carry it, and load into products of the same convention only.
+
+    Raises:
+        ValueError: a path is not possible; weights are to be internal but not shared.
+
+    >>> cross = TensorProduct("16x1o", "16x1o", "16x1e", [(0, 0, 0, "uuu", False)])
+    >>> cross
+    TensorProduct(16x1o x 16x1o -> 16x1e | 16 paths | 0 weights)
+    >>> x, y = torch.randn(2, 5, 48)
+    >>> z = torch.linalg.cross(x.view(5, 16, 3), y.view(5, 16, 3)).flatten(1) / 2**0.5
+    >>> torch.allclose(cross(x, y), z, atol=1e-6)
+    True
+    """
+
+    weight: Tensor
+    output_mask: Tensor
+
+    def __init__(
+        self,
+        irreps_in1: Any,
+        irreps_in2: Any,
+        irreps_out: Any,
+        instructions: Iterable[Sequence[Any]],
+        in1_var: Iterable[float] | None = None,
+        in2_var: Iterable[float] | None = None,
+        out_var: Iterable[float] | None = None,
+        irrep_normalization: str | None = None,
+        path_normalization: str | None = None,
+        internal_weights: bool | None = None,
+        shared_weights: bool | None = None,
+        *,
+        layout: Layout = "mul_ir",
+        convention: Convention = "e3nn-0.6",
+    ) -> None:
+        super().__init__()
+        self.irreps_in1, self.irreps_in2, self.irreps_out = map(Irreps, (irreps_in1, irreps_in2, irreps_out))
+        self.layout, self.convention = layout_of(layout), convention
+        size = Normalization(irrep_normalization, path_normalization, in1_var, in2_var, out_var)
+        self.instructions = connect(self.irreps_in1, self.irreps_in2, self.irreps_out, instructions, size)
+        self.weight_numel = sum(math.prod(path.path_shape) for path in self.instructions if path.has_weight)
+        self.shared_weights = shared_weights is not False
+        if internal_weights is None:
+            internal_weights = self.shared_weights and any(path.has_weight for path in self.instructions)
+        self.internal_weights = internal_weights
+        if internal_weights and not self.shared_weights:
+            raise ValueError("internal weights are the same for all rows, shared_weights=False are not; choose one")
+        self._make_tensors()
+
+    def _make_tensors(self) -> None:
+        """Weights, or an empty place for them; which components of z can be other than 0; the tables that y meets."""
+        self._paths = [path for path in self.instructions if 0 not in path.path_shape]
+        if self.internal_weights and self.weight_numel:
+            self.weight = nn.Parameter(torch.randn(self.weight_numel))
+        else:
+            self.register_buffer("weight", torch.empty(0), persistent=False)
+        reached = {path.i_out for path in self._paths if path.path_weight}
+        mask = [torch.full((term.dim,), float(number in reached)) for number, term in enumerate(self.irreps_out)]
+        self.register_buffer("output_mask", torch.cat([torch.ones(0), *mask]), persistent=False)
+        for mul in {self.irreps_in1[path.i_in1].mul for path in self._paths if "<" in path.connection_mode}:
+            self.register_buffer(f"_pairs_{mul}", torch.triu_indices(mul, mul, 1), persistent=False)
+        by_y: list[list[Tensor]] = [[torch.zeros(ir.dim, 0, dtype=torch.float64)] for _, ir in self.irreps_in2]
+        for path in self._paths:
+            by_y[path.i_in2].append(self._coupling(path).transpose(0, 1).flatten(1))
+        self._tables = nn.ModuleList(Exact(torch.cat(tables, 1)) for tables in by_y)
+        self._widths = [[table.shape[1] for table in tables[1:]] for tables in by_y]
+
+    def _coupling(self, path: Instruction) -> Tensor:
+        """C_ijk of a path, times its ``path_weight``."""
+        l1, l2, l3 = (
+            irreps[number].ir.l
+            for irreps, number in zip((self.irreps_in1, self.irreps_in2, self.irreps_out), path[:3], strict=True)
+        )
+        return path.path_weight * wigner_3j(l1, l2, l3, torch.float64, convention=self.convention)
+
+    def __repr__(self) -> str:
+        irreps = f"{self.irreps_in1.simplify()} x {self.irreps_in2.simplify()} -> {self.irreps_out.simplify()}"
+        return f"{type(self).__name__}({irreps} | {self._counts()})"
+
+    def _counts(self) -> str:
+        return f"{sum(math.prod(path.path_shape) for path in self.instructions)} paths | {self.weight_numel} weights"
+
+    def forward(
+        self, x: Float[Tensor, "*x dim1"], y: Float[Tensor, "*y dim2"], weight: Weights = None
+    ) -> Float[Tensor, "*rows out"]:
+        """z, for rows of x, of y and of weights that are not shared, broadcast together.
+
+        Args:
+            x: (…, irreps_in1.dim).
+            y: (…, irreps_in2.dim).
+            weight: (weight_numel,), or (…, weight_numel) if they are not shared; or a list of the weights of each path, in the
+                order of :meth:`weight_views`.
+        """
+        return self._product(x, y, self._weights(weight))
+
+    def right(self, y: Float[Tensor, "*y dim2"], weight: Weights = None) -> Float[Tensor, "*rows dim1 out"]:
+        """The matrix b of the map from x to z for given y: z_k = Σ_i x_i b_ik.
+
+        >>> from molzoo.o3.products import FullyConnectedTensorProduct
+        >>> product = FullyConnectedTensorProduct("4x0e + 4x1o", "0e + 1o", "4x1o")
+        >>> x, y = torch.randn(7, 16), torch.randn(7, 4)
+        >>> torch.allclose(torch.einsum("...i,...ik->...k", x, product.right(y)), product(x, y), atol=1e-5)
+        True
+        """
+        w = self._weights(weight)
+        every_x = torch.eye(self.irreps_in1.dim, dtype=y.dtype, device=y.device)
+        return self._product(every_x, y[..., None, :], w if self.shared_weights else w[..., None, :])
+
+    def _product(self, x: Tensor, y: Tensor, w: Tensor) -> Tensor:
+        fits(x, self.irreps_in1, "x")
+        fits(y, self.irreps_in2, "y")
+        rows = torch.broadcast_shapes(x.shape[:-1], y.shape[:-1], () if self.shared_weights else w.shape[:-1])
+        x, y = x.expand(*rows, -1), y.expand(*rows, -1)
+        w = w if self.shared_weights else w.expand(*rows, -1)
+        if not _watched(x, y, w) and fused(x, y, w) and self._program is not None:
+            return self._by_loops(self._program, x, y, w)
+        return self._by_operations(x, y, w)
+
+    def _by_operations(self, x: Tensor, y: Tensor, w: Tensor) -> Tensor:
+        X, Y = split(x, self.irreps_in1, self.layout), split(y, self.irreps_in2, self.layout)
+        tables = zip(Y, self._tables, self._widths, strict=True)
+        Ms = [iter((block.mT @ table(block)).split(widths, -1) if widths else ()) for block, table, widths in tables]
+        sizes = [math.prod(path.path_shape) for path in self._paths if path.has_weight]
+        Ws = iter(w.split(sizes, -1) if sizes else ())
+        z: list[list[Tensor]] = [[] for _ in self.irreps_out]
+        mixed: list[list[tuple[Tensor, Tensor]]] = [[] for _ in self.irreps_out]
+        for path in self._paths:
+            M = next(Ms[path.i_in2]).unflatten(-1, (self.irreps_in1[path.i_in1].ir.dim, -1))
+            W = next(Ws).unflatten(-1, path.path_shape) if path.has_weight else x.new_ones(path.path_shape)
+            if path.connection_mode in ("uvw", "uvu"):
+                mixed[path.i_out].append((_mixed(path.connection_mode, X[path.i_in1], W), M.transpose(-3, -2).flatten(-3, -2)))
+            else:
+                z[path.i_out].append(self._coupled(path, X[path.i_in1], M, W))
+        for blocks, pairs in zip(z, mixed, strict=True):
+            if pairs:
+                S, M = (torch.cat(parts, -2) if len(parts) > 1 else parts[0] for parts in zip(*pairs, strict=True))
+                blocks.append(M.mT @ S)
+        terms = zip(z, self.irreps_out, strict=True)
+        out = [sum(b[1:], b[0]) if b else x.new_zeros(*x.shape[:-1], ir.dim, mul) for b, (mul, ir) in terms]
+        return join(out, self.layout, like=x)
+
+    def _coupled(self, path: Instruction, X: Tensor, M: Tensor, W: Tensor) -> Tensor:
+        """The block (..., k, w) of a path from x (..., i, u), M (..., v, i, k) and W."""
+        mode, has_weight = path.connection_mode, path.has_weight
+        if mode == "uvv":
+            return _copy_by_copy(X @ W, M)
+        if mode == "uvuv":
+            z = (X.mT @ M.transpose(-3, -2).flatten(-2)).unflatten(-1, M.shape[-3:-2] + M.shape[-1:])
+            return (z * W[..., None] if has_weight else z).flatten(-3, -2).mT
+        if "<" in mode:
+            u, v = getattr(self, f"_pairs_{X.shape[-1]}")
+            X, M = X.index_select(-1, u), M.index_select(-3, v)
+        z = _copy_by_copy(X, M)
+        if mode in ("uuw", "u<vw"):
+            return z @ W
+        return z * W[..., None, :] if has_weight else z
+
+    @cached_property
+    def _program(self) -> BilinearProgram | None:
+        """The same for loops, which take one copy of each irrep in y, and copies of x that go on alone or are mixed."""
+        kinds = {"uvw": ("mix", "mix"), "uvu": ("none", "scale"), "uvuv": ("none", "scale")}
+        used = {kinds.get(path.connection_mode, ("", ""))[path.has_weight] for path in self._paths}
+        one = all(self.irreps_in2[path.i_in2].mul == 1 for path in self._paths)
+        alike = len(used) == 1 or (used == {"mix", "scale"} and not self.shared_weights)
+        if not (alike and one) or used == {""}:
+            return None
+        x, y, out = (
+            [Block(at.start, ir.dim, mul) for at, (mul, ir) in zip(irreps.slices(), irreps, strict=True)]
+            for irreps in (self.irreps_in1, self.irreps_in2, self.irreps_out)
+        )
+        paths, begin = [], 0
+        for path in self._paths:
+            kind, table = kinds[path.connection_mode][path.has_weight], self._coupling(path).numpy()
+            paths.append(BilinearPath(path.i_in1, y[path.i_in2].start, path.i_out, begin, kind, table))
+            begin += math.prod(path.path_shape) if path.has_weight else 0
+        shared = self.shared_weights and used == {"mix"}
+        paths = sorted(paths, key=lambda path: path.out) if shared else paths
+        return BilinearProgram(x, self.irreps_in2.dim, self.weight_numel, out, paths, shared, self.layout == "mul_ir")
+
+    def _by_loops(self, program: BilinearProgram, x: Tensor, y: Tensor, w: Tensor) -> Tensor:
+        rows = x.shape[:-1]
+        if program.shared:
+            parts = w.split([math.prod(path.path_shape) for path in self._paths])
+            w = torch.cat([part for _, part in sorted(zip(self._paths, parts, strict=True), key=lambda pair: pair[0].i_out)])
+        else:
+            w = w.expand(*rows, -1).reshape(math.prod(rows), self.weight_numel)
+        x, y = (t.reshape(math.prod(rows), t.shape[-1]) for t in (x, y))
+        return bilinear(program, x, y, w if self.weight_numel else None).view(*rows, self.irreps_out.dim)
+
+    def _weights(self, weight: Weights) -> Tensor:
+        """The weights that are given, else those of the layer, as one tensor."""
+        if weight is None:
+            if self.weight_numel and not self.internal_weights:
+                raise ValueError(f"{self} has no weights of its own; pass weights of shape {self._shape()}")
+            return self.weight
+        if not isinstance(weight, Tensor):
+            shapes = [path.path_shape for path in self.instructions if path.has_weight]
+            if len(weight) != len(shapes):
+                raise ValueError(f"{len(weight)} tensors of weights are given, but {self} has {len(shapes)} paths with weights")
+            parts = (part.flatten(-len(shape)) for part, shape in zip(weight, shapes, strict=True))
+            weight = torch.cat(list(parts), -1) if shapes else self.weight
+        if weight.shape[-1:] != (self.weight_numel,) or (self.shared_weights and weight.dim() != 1):
+            raise ValueError(f"weights have the shape {tuple(weight.shape)}, but {self} needs {self._shape()}")
+        return weight
+
+    def _shape(self) -> str:
+        return f"({self.weight_numel},)" if self.shared_weights else f"(..., {self.weight_numel})"
+
+    def weight_view_for_instruction(self, instruction: int, weight: Tensor | None = None) -> Tensor:
+        """The weights (..., path_shape) of an instruction, a view of ``weight`` or of the layer's own.
+
+        >>> from molzoo.o3.products import FullyConnectedTensorProduct
+        >>> FullyConnectedTensorProduct("4x0e + 4x1o", "0e", "5x1o").weight_view_for_instruction(0).shape
+        torch.Size([4, 1, 5])
+        """
+        path = self.instructions[instruction]
+        if not path.has_weight:
+            raise ValueError(f"instruction {instruction} of {self}, {path[:4]}, has no weights")
+        begin = sum(math.prod(before.path_shape) for before in self.instructions[:instruction] if before.has_weight)
+        return self._weights(weight).narrow(-1, begin, math.prod(path.path_shape)).unflatten(-1, path.path_shape)
+
+    def weight_views(self, weight: Tensor | None = None, yield_instruction: bool = False) -> Iterator[Any]:
+        """The weights of all paths that have some; with ``yield_instruction``, triples (number, instruction, weights).
+
+        >>> from molzoo.o3.products import FullyConnectedTensorProduct
+        >>> [tuple(W.shape) for W in FullyConnectedTensorProduct("4x0e + 2x1o", "0e + 1o", "5x1o").weight_views()]
+        [(4, 1, 5), (2, 1, 5)]
+        """
+        for number, path in enumerate(self.instructions):
+            if path.has_weight:
+                W = self.weight_view_for_instruction(number, weight)
+                yield (number, path, W) if yield_instruction else W
+
+    def visualize(
+        self, weight: Tensor | None = None, plot_weight: bool = True, aspect_ratio: float | int | str = 1, ax: Any = None
+    ) -> tuple[Any, Any]:
+        """The diagram of all paths: figure and axes of matplotlib; see :func:`molzoo.o3.diagram.draw`."""
+        return draw(self, weight, plot_weight, aspect_ratio, ax)
+
+    def get_extra_state(self) -> Tensor:
+        """The convention, as bytes: a state holds nothing but tensors."""
+        return torch.tensor(list(self.convention.encode()), dtype=torch.uint8)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Nothing, if ``state`` is of the same convention.
+
+        Raises:
+            ValueError: it is not.
+        """
+        theirs = bytes(state.tolist()).decode()
+        if theirs != self.convention:
+            raise ValueError(
+                f"these weights belong to the convention {theirs!r} of Wigner 3j symbols (e3nn-0.6 if a state names none), but "
+                f"the product was made with {self.convention!r}; make it with convention={theirs!r}"
+            )
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        """States of e3nn hold its constants too, and no convention."""
+        for key in [key for key in state_dict if key.startswith((f"{prefix}_compiled_main_", f"{prefix}output_mask"))]:
+            del state_dict[key]
+        if not self.weight.numel() and not state_dict.get(f"{prefix}weight", torch.ones(1)).numel():
+            del state_dict[f"{prefix}weight"]
+        state_dict.setdefault(f"{prefix}_extra_state", torch.tensor(list(b"e3nn-0.6"), dtype=torch.uint8))
+        super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[arg-type]
+
+
+def _mixed(mode: str, X: Float[Tensor, "*rows i u"], W: Tensor) -> Float[Tensor, "*rows iv w"]:
+    """S: x before it meets M, with components (i, v) and the copies of z."""
+    if mode == "uvw":
+        return (X @ W.flatten(-2)).unflatten(-1, W.shape[-2:]).flatten(-3, -2)
+    return (X[..., None, :] * W.mT[..., None, :, :]).flatten(-3, -2)
+
+
+def _copy_by_copy(X: Float[Tensor, "*rows i u"], M: Float[Tensor, "*rows u i k"]) -> Float[Tensor, "*rows k u"]:
+    return (X.mT[..., None, :] @ M).squeeze(-2).mT
+
+
+def _watched(*tensors: Tensor) -> bool:
+    """Whether somebody wants to look inside: a compiler, a transform of torch.func or a dispatch mode."""
+    hooks = torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack()
+    return bool(hooks) or any(torch._C._functorch.is_functorch_wrapped_tensor(t) for t in tensors)

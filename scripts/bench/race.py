@@ -1,0 +1,66 @@
+"""Interleaved timing: every contender once a round, so that whatever else the machine does hits all of them alike."""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+COLUMNS = ("forward", "+ backward", "+ double backward")
+
+
+def passes(
+    call: Callable[..., Tensor], inputs: Sequence[Tensor], weights: Sequence[Tensor] = ()
+) -> dict[str, Callable[[], object]]:
+    """The three passes of a differentiable ``call``: gradients by inputs and weights; then those of the gradient's square."""
+    leaves = [*inputs, *weights]
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        out = call(*inputs)
+    cotangent = torch.randn(out.shape, generator=generator, dtype=out.dtype)
+
+    def forward() -> Tensor:
+        with torch.no_grad():
+            return call(*inputs)
+
+    def backward() -> tuple[Tensor, ...]:
+        return torch.autograd.grad(call(*inputs), leaves, cotangent)
+
+    def double() -> tuple[Tensor, ...]:
+        first = torch.autograd.grad(call(*inputs), inputs, cotangent, create_graph=True)
+        return torch.autograd.grad(sum(g.square().sum() for g in first), leaves, allow_unused=True)
+
+    return dict(zip(COLUMNS, (forward, backward, double), strict=True))
+
+
+def race(contenders: dict[str, Pass], rounds: int = 15, seconds: float = 20.0) -> dict[str, list[float]]:
+    """Milliseconds of each contender in each round; whoever fails (a pass that it does not have) is left out."""
+    able = {}
+    for name, run in contenders.items():
+        try:
+            for _ in range(3):
+                run()
+            able[name] = run
+        except Exception as error:
+            print(f"    {name}: {type(error).__name__}: {str(error).splitlines()[0][:100]}")
+    times: dict[str, list[float]] = {name: [] for name in able}
+    begin = time.perf_counter()
+    for _ in range(rounds):
+        for name, run in able.items():
+            start = time.perf_counter()
+            run()
+            times[name].append(1e3 * (time.perf_counter() - start))
+        if time.perf_counter() - begin > seconds:
+            break
+    return times
+
+
+def ratio(times: dict[str, list[float]], ours: str, peer: str) -> float:
+    """Median over the rounds of peer / ours: how many times faster we are."""
+    return statistics.median(b / a for a, b in zip(times[ours], times[peer], strict=True))
+
+
+def medians(times: dict[str, list[float]]) -> dict[str, float]:
+    """Median milliseconds by contender."""
+    return {name: statistics.median(values) for name, values in times.items()}
