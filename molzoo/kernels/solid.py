@@ -119,6 +119,8 @@ def _run(program: SolidProgram, x: Tensor, g: Tensor | None, *v: Tensor) -> Tens
 
 
 class _Form(torch.autograd.Function):
+    """∂F/∂g, or the gradient of F in x: its own derivative, with other slots open."""
+
     @staticmethod
     def forward(program: SolidProgram, x: Tensor, g: Tensor | None, *v: Tensor) -> Tensor:
         return _run(program, x, g, *v)

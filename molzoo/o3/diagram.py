@@ -35,7 +35,8 @@ def draw(
         ax: of matplotlib, by default the current ones.
 
     >>> from molzoo.o3.tensor_product import TensorProduct
-    >>> figure, axes = draw(TensorProduct("4x0e", "1o", "4x1o", [(0, 0, 0, "uvu", True)]))
+    >>> from matplotlib.figure import Figure
+    >>> figure, axes = draw(TensorProduct("4x0e", "1o", "4x1o", [(0, 0, 0, "uvu", True)]), ax=Figure().gca())
     >>> [text.get_text() for text in axes.texts]
     ['4×0e', '1o', '4×1o']
     """

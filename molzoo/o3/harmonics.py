@@ -148,6 +148,7 @@ def polynomials(
 
 
 def _by_operations(x: Tensor, ls: Sequence[int], normalize: bool, betas: Sequence[float], leading: Sequence[float]) -> Tensor:
+    """Y(x) in operations that torch can differentiate, trace and transform."""
     if not ls:
         return x[..., :0]
     x, y, z = (_direction(x) if normalize else x).unbind(-1)
