@@ -40,8 +40,10 @@ class Predictor(nn.Module):
         facts: DataFacts | None = None,
     ) -> None:
         super().__init__()
-        cls, gives = (row(model).load(), row(model).gives) if isinstance(model, str) else (model, ("0e", "1o"))
         self.names, self.arguments = tuple(names), dict(arguments or {})
+        cls, gives = (
+            (row(model).load(), row(model).outputs(self.arguments)) if isinstance(model, str) else (model, ("0e", "1o"))
+        )
         self.facts = facts or DataFacts()
         properties = make_properties(self.names, gives, self.facts)
         self.properties = nn.ModuleList(properties)

@@ -13,8 +13,9 @@ from torch import nn
 
 from molzoo.data.facts import DataFacts
 from molzoo.graph import AtomGraph, length_and_direction
+from molzoo.models import TABLE
 from molzoo.nn import mean_rows, sum_rows
-from molzoo.o3 import Irreps
+from molzoo.o3 import CartesianTensor, Irreps
 from molzoo.quantities import QUANTITIES, quantity
 from molzoo.shapes import Float, Tensor
 
@@ -149,6 +150,37 @@ class SpatialExtent(Property):
         return {"r2": sum_rows(q * square, batch_of(graph), graph.n_graphs)}
 
 
+class Polarizability(Property):
+    """The polarizability tensor of a molecule, symmetric, as a sum over atoms.
+
+    From a scalar and a traceless tensor of each atom, α = Σ_i (α_i 1 + T_i); T_i is what the model's 2e is in Cartesian form.
+    From a scalar and a vector, α = Σ_i (α_i 1 + ν_i ⊗ d_i + d_i ⊗ ν_i) (PaiNN, eq. 12, K. T. Schütt et al., 2021) with
+    d_i = r_i − r_c taken from the centre of mass: with positions themselves, as it is often coded, α moves with the molecule.
+
+    Args:
+        tensors: read 2e of each atom, else 1o.
+    """
+
+    gives = ("polarizability",)
+    enough = frozenset(("1o", "2e"))  # one of them, beside 0e
+
+    def __init__(self, tensors: bool) -> None:
+        super().__init__()
+        self.reads = Irreps("0e + 2e" if tensors else "0e + 1o")
+        self.mass = PerElement(_masses())
+        self.symmetric = CartesianTensor("ij=ji")
+
+    def forward(self, out: Float[Tensor, "N reads"], graph: AtomGraph) -> Predictions:
+        """α of each graph, (B, 3, 3)."""
+        out = out.double()
+        if self.reads.lmax == 2:
+            alpha = self.symmetric.to_cartesian(out)
+        else:
+            nu_d = out[:, 1:, None] * from_centre_of_mass(graph, self.mass)[:, None, :]
+            alpha = out[:, :1, None] * torch.eye(3).to(out) + nu_d + nu_d.mT
+        return {"polarizability": sum_rows(alpha, batch_of(graph), graph.n_graphs)}
+
+
 def make_properties(names: Iterable[str], gives: Iterable[str], facts: DataFacts) -> list[Property]:
     """The properties that predict the quantities ``names`` with a model that ``gives`` these irreps for each atom.
 
@@ -174,9 +206,17 @@ def _make(name: str, gives: tuple[str, ...], facts: DataFacts) -> Property:
         return Dipole(vectors="1o" in gives)
     if row.name in SpatialExtent.gives:
         return SpatialExtent(facts)
+    if row.name in Polarizability.gives and Polarizability.enough & set(gives):
+        return Polarizability(tensors="2e" in gives)
     if row.irreps == "0e" and row.per == "graph":
         return SumOverAtoms(name, facts) if row.extensive else MeanOverAtoms(name, facts)
-    raise ValueError(f"{name} ({row.irreps}) cannot be predicted: no property makes it from per-atom {' + '.join(gives)}")
+    raise ValueError(f"{name} cannot be predicted by a model that gives only {' and '.join(gives)} of each atom{_able(name)}")
+
+
+def _able(name: str) -> str:
+    """The end of a refusal: the models of the zoo that can."""
+    able = [model.name for model in TABLE.values() if name in Polarizability.gives and Polarizability.enough & set(model.gives)]
+    return f"; choose {' or '.join(able)}" if able else ""
 
 
 def batch_of(graph: AtomGraph) -> Tensor:

@@ -10,7 +10,7 @@ from molzoo.data.facts import DataFacts
 from molzoo.graph import AtomGraph
 from molzoo.models.interface import AtomisticModel
 from molzoo.o3 import Irreps
-from molzoo.properties import Dipole, MeanOverAtoms, PerElement, SpatialExtent, SumOverAtoms, make_properties
+from molzoo.properties import Dipole, MeanOverAtoms, PerElement, Polarizability, SpatialExtent, SumOverAtoms, make_properties
 
 F64 = torch.float64
 REFERENCES = {1: -13.587222780835477, 6: -1029.4130839658328, 8: -2042.7032062326}
@@ -166,6 +166,37 @@ def test_spatial_extent_by_hand(structure):
 # -------------------------------------------------------------------------------------------------------- several at once
 
 
+@pytest.mark.parametrize("tensors", [False, True])
+def test_polarizability_does_not_move_with_the_molecule(tensors, structure):
+    graph, property_ = structure("ethanol"), Polarizability(tensors)
+    out = torch.randn(9, property_.reads.dim, dtype=F64)
+    alpha = property_(out, graph)["polarizability"]
+    moved = property_(out, graph.clone_with(pos=graph.pos + torch.tensor([100.0, -3.0, 7.0])))["polarizability"]
+    torch.testing.assert_close(moved, alpha, rtol=0, atol=1e-11)
+    torch.testing.assert_close(alpha, alpha.mT, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("tensors", [False, True])
+def test_polarizability_turns_with_the_molecule(tensors, structure, symmetry):
+    graph, property_ = structure("ethanol"), Polarizability(tensors)
+    motion = symmetry.random_motion(9, inverted=True)
+    out = torch.randn(9, property_.reads.dim, dtype=F64)
+    turned = (out @ property_.reads.D_from_matrix(motion.rotation).T)[motion.order]
+    alpha = property_(out, graph)["polarizability"]
+    found = property_(turned, motion.structure(graph))["polarizability"]
+    torch.testing.assert_close(found, motion.rotation @ alpha @ motion.rotation.T, rtol=0, atol=1e-11)
+
+
+def test_polarizability_by_hand(structure):
+    graph = structure("ethanol")
+    out = torch.randn(9, 4, dtype=F64)
+    by_hand = sum(
+        a * torch.eye(3, dtype=F64) + torch.outer(nu, d) + torch.outer(d, nu)
+        for (a, nu), d in zip(((row[0], row[1:]) for row in out), centred(graph), strict=True)
+    )
+    torch.testing.assert_close(Polarizability(tensors=False)(out, graph)["polarizability"][0], by_hand)
+
+
 def test_each_property_reads_its_own_columns(structure, predictor):
     names = ["energy", "forces", "dipole", "r2", "gap"]
     made = predictor(constant([1.0, 2, 3, 4, 0.5, 0.25, 0.125]), *names)
@@ -192,17 +223,18 @@ def test_what_one_property_gives_is_made_once():
     assert [type(p).__name__ for p in made] == ["SumOverAtoms", "Dipole"]
 
 
-def test_every_scalar_quantity_has_a_property():
+def test_every_quantity_has_a_property():
     from molzoo.quantities import QUANTITIES
 
     for name, row in QUANTITIES.items():
-        if name != "polarizability":
-            made = make_properties([name], ("0e", "1o"), DataFacts())[0]
-            assert name in made.gives or row.derivative in made.gives
+        made = make_properties([name], ("0e", "1o"), DataFacts())[0]
+        assert name in made.gives or row.derivative in made.gives
 
 
 def test_what_no_property_makes_is_refused():
-    with pytest.raises(ValueError, match=r"polarizability .* cannot be predicted"):
+    with pytest.raises(
+        ValueError, match="polarizability cannot be predicted by a model that gives only 0e of .*; choose PaiNN"
+    ):
         make_properties(["polarizability"], ("0e",), DataFacts())
 
 

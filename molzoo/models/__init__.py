@@ -4,6 +4,8 @@ The README's zoo, ``molzoo list``, the contract tests and the documentation deri
 instead of importing it, so that reading the table costs no import of torch.
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,7 +26,7 @@ class Row:
         symmetry: group under which the outputs behave as declared.
         paper: authors, year and link.
         config: reference settings, under ``configs/model``.
-        gives: irreps it can output for each atom.
+        gives: irreps it can output for each atom, at its reference settings.
         accepts: inputs beyond structure that change its answer.
         smoothness: of the energy as a neighbour crosses the cutoff, with the paper's envelope.
         isolated_atom: its energy is ``exact`` (the reference) or ``learned``.
@@ -45,6 +47,15 @@ class Row:
     def load(self) -> "type[AtomisticModel]":
         """The class itself."""
         return getattr(import_module(f"molzoo.models.{self.module}"), self.name)
+
+    def outputs(self, arguments: Mapping[str, Any]) -> tuple[str, ...]:
+        """What it gives with these ``arguments``: a smaller ``l_max`` takes the higher irreps away.
+
+        >>> row("PaiNN").outputs({"channels": 64})
+        ('0e', '1o')
+        """
+        l_max = arguments.get("l_max", math.inf)
+        return tuple(ir for ir in self.gives if int(ir[:-1]) <= l_max)
 
 
 _ROWS = (

@@ -98,11 +98,9 @@ def test_gives_its_irreps_and_refuses_others(row, ir, structure, symmetry):
     model = create_model(row.name, channels=16, n_layers=2, irreps_out=f"0e + 2x{ir}").double()
     graph = structure("ethanol")
     motion = symmetry.random_motion(len(graph.z), inverted=True)
-    first, second = model(graph)[:, 1:], model(motion.structure(graph))[:, 1:]
-    if ir == "1o":
-        first = (first.view(-1, 2, 3) @ motion.rotation.T).flatten(1)
-    assert first.abs().max() > 1e-6
-    assert relative(second, first[motion.order]) < 1e-9
+    first, second = model(graph), model(motion.structure(graph))
+    assert first[:, 1:].abs().max() > 1e-6
+    assert relative(second, (first @ model.irreps_out.D_from_matrix(motion.rotation).T)[motion.order]) < 1e-9
 
 
 def test_accepts_a_charge_or_is_blind_to_it(row, structure, predictor):
@@ -165,6 +163,18 @@ def test_everything_turns_moves_and_renumbers_as_declared(row, name, inverted, d
     motions = [symmetry.random_motion(len(graph.z), seed, inverted) for seed in range(3)]
     errors = symmetry.compare(predictor(row.name, *names, dtype=dtype), graph, names, motions)
     assert max(errors.values()) < {torch.float32: 1e-5, F64: 1e-11}[dtype], symmetry.table(errors)
+
+
+def test_polarizability_turns_but_does_not_move_or_is_refused(row, dtype, structure, predictor, symmetry):
+    if scalars_only(row):
+        with pytest.raises(ValueError, match="polarizability cannot be predicted by a model that gives only 0e"):
+            predictor(row.name, "polarizability")
+        return
+    motions = [symmetry.random_motion(9, seed) for seed in range(3)]
+    errors = symmetry.compare(
+        predictor(row.name, "polarizability", dtype=dtype), structure("ethanol"), ["polarizability"], motions
+    )
+    assert errors["polarizability"] < {torch.float32: 1e-5, F64: 1e-11}[dtype]
 
 
 def test_a_batch_equals_its_members(row, dtype, structure, predictor):
