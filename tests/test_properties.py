@@ -233,7 +233,7 @@ def test_every_quantity_has_a_property():
 
 def test_what_no_property_makes_is_refused():
     with pytest.raises(
-        ValueError, match="polarizability cannot be predicted by a model that gives only 0e of .*; choose PaiNN"
+        ValueError, match=r"polarizability cannot be predicted by a model that gives only 0e of .*; choose PaiNN"
     ):
         make_properties(["polarizability"], ("0e",), DataFacts())
 
