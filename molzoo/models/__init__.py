@@ -75,6 +75,16 @@ _ROWS = (
         config="painn",
         gives=("0e", "1o"),
     ),
+    Row(
+        name="NequIP",
+        module="nequip",
+        symmetry="O(3)",
+        paper="Batzner et al. 2022, https://arxiv.org/abs/2101.03164",
+        config="nequip",
+        gives=("0e", "1o", "2e"),
+        smoothness="C2",
+        isolated_atom="exact",
+    ),
 )
 
 TABLE: dict[str, Row] = {row.name: row for row in _ROWS}
@@ -96,7 +106,7 @@ def list_models() -> list[str]:
     """Names of all models, as ``create_model`` takes them.
 
     >>> list_models()
-    ['SchNet', 'PaiNN']
+    ['SchNet', 'PaiNN', 'NequIP']
     """
     return list(TABLE)
 

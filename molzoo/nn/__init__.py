@@ -1,11 +1,12 @@
 """Layers that know channels, distances and edges, but no paper."""
 
-from molzoo.nn.convolution import Convolution, Edges, Path
+from molzoo.nn.convolution import Convolution, Edges, Path, couplings
 from molzoo.nn.cutoff import Envelope, EnvelopeName
+from molzoo.nn.elements import Element, ElementEmbedding, ElementLinear
 from molzoo.nn.fully_connected import FullyConnectedNet
 from molzoo.nn.mlp import ShiftedSoftplus, dense, mlp
 from molzoo.nn.radial import BesselBasis, GaussianBasis, RadialName, radial_basis
-from molzoo.nn.readout import Linear, ScalarReadout
+from molzoo.nn.readout import Linear, ScalarReadout, only
 from molzoo.nn.scatter import mean_rows, sum_rows
 from molzoo.nn.soft_one_hot import bessel, soft_one_hot_linspace, soft_unit_step
 
@@ -13,6 +14,9 @@ __all__ = [
     "BesselBasis",
     "Convolution",
     "Edges",
+    "Element",
+    "ElementEmbedding",
+    "ElementLinear",
     "Envelope",
     "EnvelopeName",
     "FullyConnectedNet",
@@ -23,9 +27,11 @@ __all__ = [
     "ScalarReadout",
     "ShiftedSoftplus",
     "bessel",
+    "couplings",
     "dense",
     "mean_rows",
     "mlp",
+    "only",
     "radial_basis",
     "soft_one_hot_linspace",
     "soft_unit_step",

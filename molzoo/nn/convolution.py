@@ -7,6 +7,7 @@ is the single path 0⊗0→0; PaiNN has three. Two ways lead to the same numbers
 hooked, and the compiled loops of :mod:`molzoo.kernels`, which make no tensor for each edge.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -59,6 +60,7 @@ class Convolution(MessagePassing):
         irreps_in: blocks of x_j.
         paths: the couplings, in the order of their weights; a path joins blocks of as many copies.
         irreps_out: blocks of the result.
+        stack: paths that arrive at the same block stand side by side in its channels, in their order, instead of being summed.
 
     >>> schnet = Convolution("16x0e", [Path(0, 0, 0)], "16x0e")
     >>> edges = Edges(torch.tensor([1]), torch.tensor([0]), 2, torch.tensor([0]))
@@ -66,10 +68,17 @@ class Convolution(MessagePassing):
     tensor([3., 0.])
     """
 
-    def __init__(self, irreps_in: str | Irreps, paths: Sequence[Path | tuple[int, int, int]], irreps_out: str | Irreps) -> None:
+    def __init__(
+        self,
+        irreps_in: str | Irreps,
+        paths: Sequence[Path | tuple[int, int, int]],
+        irreps_out: str | Irreps,
+        stack: bool = False,
+    ) -> None:
         super().__init__(aggr="sum", node_dim=0)
-        self.irreps_in, self.irreps_out = Irreps(irreps_in), Irreps(irreps_out)
+        self.irreps_in, self.irreps_out, self.stack = Irreps(irreps_in), Irreps(irreps_out), stack
         self.paths = [Path(*path) for path in paths]
+        self._arriving = [[p for p, path in enumerate(self.paths) if path.block_out == b] for b in range(len(self.irreps_out))]
         # Plain float64 tensors and not buffers: a cast to float32 and back would leave buffers rounded.
         self.tables = [self._table(path) for path in self.paths]
         self.program = self._program()
@@ -82,13 +91,28 @@ class Convolution(MessagePassing):
 
     def _program(self) -> ConvolutionProgram:
         """The paths with their rows counted through all blocks."""
-        (first_in, channels_in), (first_out, channels_out) = _rows(self.irreps_in), _rows(self.irreps_out)
+        first_in = list(accumulate((term.ir.dim for term in self.irreps_in), initial=0))
+        channels_in = tuple(term.mul for term in self.irreps_in for _ in range(term.ir.dim))
+        row_out, channels_out = self._rows_out()
         paths = []
-        for (block_in, l, block_out), table in zip(self.paths, self.tables, strict=True):
+        for p, ((block_in, l, _), table) in enumerate(zip(self.paths, self.tables, strict=True)):
             at = [(m, n, k) for m, n, k in table.nonzero().tolist() if abs(table[m, n, k]) > 1e-12]
-            terms = (Term(first_in[block_in] + m, l * l + n, first_out[block_out] + k, float(table[m, n, k])) for m, n, k in at)
+            terms = (Term(first_in[block_in] + m, l * l + n, row_out[p, k], float(table[m, n, k])) for m, n, k in at)
             paths.append(tuple(terms))
         return ConvolutionProgram(channels_in, (1 + max(path.l for path in self.paths)) ** 2, channels_out, tuple(paths))
+
+    def _rows_out(self) -> tuple[dict[tuple[int, int], int], tuple[int, ...]]:
+        """The row for component k of path p, by (p, k), and the channels of each row."""
+        row_of: dict[tuple[int, int], int] = {}
+        channels: list[int] = []
+        for (mul, ir), arriving in zip(self.irreps_out, self._arriving, strict=True):
+            widths = [self.irreps_in[self.paths[p].block_in].mul for p in arriving] if self.stack else [mul]
+            if sum(widths) != mul:
+                raise ValueError(f"{mul}x{ir} cannot hold {sum(widths)} channels of {len(arriving)} paths side by side")
+            for k in range(ir.dim):
+                row_of |= {(p, k): len(channels) + (place if self.stack else 0) for place, p in enumerate(arriving)}
+                channels += widths
+        return row_of, tuple(channels)
 
     def forward(
         self,
@@ -122,24 +146,34 @@ class Convolution(MessagePassing):
         blocks_in = zip(x_j.split([term.dim for term in self.irreps_in], 1), self.irreps_in, strict=True)
         x = [block.view(E, term.ir.dim, term.mul) for block, term in blocks_in]
         Y_l = Y.split([2 * l + 1 for l in range(math.isqrt(Y.shape[1]))], 1)
-        out: list[Tensor | None] = [None] * len(self.irreps_out)
-        for path, table, weight in zip(self.paths, self.tables, w_p, strict=True):
-            coupling = torch.einsum("mnk,en->ekm", table.to(Y), Y_l[path.l])
-            term = weight[:, None] * (coupling @ x[path.block_in])
-            so_far = out[path.block_out]
-            out[path.block_out] = term if so_far is None else so_far + term
+        terms = [
+            weight[:, None] * (torch.einsum("mnk,en->ekm", table.to(Y), Y_l[path.l]) @ x[path.block_in])
+            for path, table, weight in zip(self.paths, self.tables, w_p, strict=True)
+        ]
         blocks = [
-            x_j.new_zeros(E, term.dim) if block is None else block.flatten(1)
-            for block, term in zip(out, self.irreps_out, strict=True)
+            self._together([terms[p] for p in arriving]).flatten(1) if arriving else x_j.new_zeros(E, term.dim)
+            for arriving, term in zip(self._arriving, self.irreps_out, strict=True)
         ]
         return torch.cat(blocks, dim=1) if len(blocks) > 1 else blocks[0]
+
+    def _together(self, terms: list[Tensor]) -> Tensor:
+        """What arrives at one block: side by side, or summed."""
+        return torch.cat(terms, dim=2) if self.stack else functools.reduce(torch.add, terms)
 
     def aggregate(self, inputs: Tensor, index: Tensor, dim_size: int) -> Tensor:
         """Sum over the edges of each receiver."""
         return sum_rows(inputs, index, dim_size)
 
 
-def _rows(irreps: Irreps) -> tuple[list[int], tuple[int, ...]]:
-    """First row of each block, and the channels of each row."""
-    dims = [term.ir.dim for term in irreps]
-    return list(accumulate(dims, initial=0)), tuple(term.mul for term in irreps for _ in range(term.ir.dim))
+def couplings(irreps_in: Irreps, l_max: int, wanted: Irreps) -> tuple[list[Path], Irreps]:
+    """All paths from ``irreps_in`` through harmonics up to ``l_max`` to irreps that are ``wanted``, and the blocks they stack to.
+
+    >>> couplings(Irreps("8x0e + 4x1o"), 1, Irreps("0e + 1o"))
+    ([Path(block_in=0, l=0, block_out=0), Path(block_in=0, l=1, block_out=1), Path(block_in=1, l=0, block_out=1), \
+Path(block_in=1, l=1, block_out=0)], 12x0e+12x1o)
+    """
+    harmonics = Irreps.spherical_harmonics(l_max)
+    found = [(b, h.l, ir) for b, a in enumerate(irreps_in) for _, h in harmonics for ir in a.ir * h if ir in wanted]
+    irreps_out = Irreps([(irreps_in[b].mul, ir) for b, _, ir in found]).sort().irreps.simplify()
+    block = {term.ir: place for place, term in enumerate(irreps_out)}
+    return [Path(b, l, block[ir]) for b, l, ir in found], irreps_out

@@ -8,17 +8,17 @@ from molzoo.o3 import Irreps
 from molzoo.shapes import Float, Tensor
 
 
-def only(gives: tuple[str, ...], irreps_out: Irreps) -> None:
+def only(gives: str | Irreps, irreps_out: Irreps) -> None:
     """Refuse irreps that a readout cannot give.
 
     Raises:
         ValueError: ``irreps_out`` holds others than ``gives``.
     """
-    others = [str(term.ir) for term in irreps_out if str(term.ir) not in gives]
+    gives = Irreps(gives)
+    others = [str(term.ir) for term in irreps_out if term.ir not in gives]
     if others:
-        raise ValueError(
-            f"irreps_out={str(irreps_out)!r}: this model gives {' and '.join(gives)} of each atom, not {others[0]}"
-        )
+        able = " and ".join(str(term.ir) for term in gives)
+        raise ValueError(f"irreps_out={str(irreps_out)!r}: this model gives {able} of each atom, not {others[0]}")
 
 
 class Linear(nn.Module):
@@ -31,7 +31,7 @@ class Linear(nn.Module):
 
     def __init__(self, channels: int, irreps_out: Irreps) -> None:
         super().__init__()
-        only(("0e", "1o"), irreps_out)
+        only("0e + 1o", irreps_out)
         self.irreps_out = irreps_out
         n_scalars, n_vectors = irreps_out.count("0e"), irreps_out.count("1o")
         self.scalars = dense(channels, n_scalars) if n_scalars else None
@@ -59,7 +59,7 @@ class ScalarReadout(nn.Module):
 
     def __init__(self, channels: int, irreps_out: Irreps, activation: nn.Module) -> None:
         super().__init__()
-        only(("0e",), irreps_out)
+        only("0e", irreps_out)
         self.hidden = nn.Sequential(dense(channels, channels // 2), activation)
         self.linear = Linear(channels // 2, irreps_out)
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch_geometric.data import Batch
 
+from molzoo.convert import our_state
 from molzoo.graph import AtomGraph, connect
 from molzoo.predictor import Predictor
 
@@ -59,10 +60,10 @@ def weights(stored: dict[str, Any], draw: Any) -> dict[str, np.ndarray]:
 def certify(name: str, dtype: torch.dtype, names: Any, draw: Any) -> Certificate:
     """Errors of the model of the fixture ``name`` when it computes in ``dtype``, against the reference's float64."""
     stored = reference(name)
-    model, arguments, table = names.FIXTURES[name]
+    peer, model, arguments = names.FIXTURES[name]
     predictor = Predictor(model, ["energy", "forces"], arguments).to(dtype).eval()
-    renamed = names.renamed(weights(stored, draw), table)
-    predictor.model.load_state_dict({key: torch.from_numpy(value).to(dtype) for key, value in renamed.items()})
+    theirs = {key: torch.from_numpy(value) for key, value in weights(stored, draw).items()}
+    predictor.model.load_state_dict({key: value.to(dtype) for key, value in our_state(peer, theirs).items()})
     graphs = structures(stored)
     with torch.no_grad():
         found = [predictor(graph) for graph in [*graphs, Batch.from_data_list(graphs)]]
@@ -97,7 +98,7 @@ def main() -> None:
         "| fixture | model | reference | parameters | precision | energy error | force error |",
         "|---|---|---|---|---|---|---|",
     ]
-    for name, (model, arguments, _) in names.FIXTURES.items():
+    for name, (_, model, arguments) in names.FIXTURES.items():
         versions = reference(name)["versions"]
         package = next(iter(versions))
         said = ", ".join([model, *(f"{key}={value}" for key, value in arguments.items())])

@@ -9,20 +9,23 @@ import json
 import numpy as np
 import torch
 
+SCALED_BY_THE_LAYER = ("_convnet.", "mlp_module.")  # of nequip
+
 
 def draw(parameters, seed=0):
     """Draw {name: float64 array} for [(name, shape), …].
 
     A value depends on the seed, the place in the list, the shape and the kind: embeddings are
-    normal; weights normal/√fan_in, so that features keep their size from layer to layer; biases
-    0.1·normal and not zero, so that a forgotten bias shows.
+    normal; weights normal/√fan_in, or normal where the layer divides by √fan_in itself, so that
+    features keep their size from layer to layer; biases 0.1·normal and not zero, so that a
+    forgotten bias shows.
     """
     weights = {}
     for index, (name, shape) in enumerate(parameters):
-        if len(shape) == 1:
-            scale = 0.1
-        elif "embedding" in name:
+        if "embed" in name or any(part in name for part in SCALED_BY_THE_LAYER):
             scale = 1.0
+        elif len(shape) == 1:
+            scale = 0.1
         else:
             scale = shape[1] ** -0.5
         weights[name] = scale * np.random.default_rng([seed, index]).standard_normal(shape)

@@ -1,12 +1,14 @@
-"""The same numbers as SchNetPack 2.1.1 and PyG 2.8.1, from fixtures made with them; scripts/certificates says how."""
+"""The same numbers as SchNetPack 2.1.1, PyG 2.8.1 and nequip 0.19.1, from fixtures made with them; scripts/certificates says how."""
 
 import numpy as np
 import pytest
 import torch
 
+from molzoo.convert import our_state
 from molzoo.models import create_model
 
-NAMES = ["schnetpack_schnet", "schnetpack_painn_gaussian", "schnetpack_painn_bessel", "pyg_schnet"]
+SCHNETPACK = ["schnetpack_schnet", "schnetpack_painn_gaussian", "schnetpack_painn_bessel"]
+NAMES = [*SCHNETPACK, "pyg_schnet", "nequip_l1", "nequip_l2", "nequip_preset_s", "nequip_preset_m"]
 N_PARAMETERS = {"SchNet": 455_809, "PaiNN": 589_057}
 
 every_fixture = pytest.mark.parametrize("name", NAMES)
@@ -43,9 +45,10 @@ def test_a_changed_stream_of_random_numbers_is_noticed(certificate, draw):
 
 @every_fixture
 def test_every_parameter_has_its_counterpart(name, certificate, names):
-    model, arguments, table = names.FIXTURES[name]
-    theirs = {names.ours(n, table): tuple(shape) for n, shape in certificate.reference(name)["parameters"]}
-    assert {n: tuple(p.shape) for n, p in create_model(model, **arguments).state_dict().items()} == theirs
+    peer, model, arguments = names.FIXTURES[name]
+    theirs = {n: torch.empty(shape) for n, shape in certificate.reference(name)["parameters"]}
+    theirs = {n: value.shape for n, value in our_state(peer, theirs).items()}
+    assert {n: p.shape for n, p in create_model(model, **arguments).state_dict().items()} == theirs
 
 
 @every_fixture

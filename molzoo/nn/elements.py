@@ -1,0 +1,91 @@
+"""Linear maps that differ between elements."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from molzoo.o3 import Irreps
+from molzoo.o3.blocks import join, split
+from molzoo.shapes import Float, Int, Tensor
+
+N_ELEMENTS = 119
+
+
+class Element(NamedTuple):
+    """What layers are told of each atom's element: its attributes are ``choice @ basis``."""
+
+    choice: Float[Tensor, "N K"]
+    basis: Float[Tensor, "K A"]
+
+
+class ElementEmbedding(nn.Module):
+    """A learned vector of attributes for each element.
+
+    Args:
+        elements: atomic numbers to tell apart; by default all.
+        n_attributes: length A of the vectors.
+
+    >>> ElementEmbedding([1, 6, 8], 4)(torch.tensor([8, 1]))[0].shape
+    torch.Size([2, 4])
+    """
+
+    types: Tensor
+
+    def __init__(self, elements: Sequence[int] | None, n_attributes: int) -> None:
+        super().__init__()
+        known = sorted(set(elements)) if elements else range(1, N_ELEMENTS)
+        types = torch.full((N_ELEMENTS,), -1)
+        types[torch.tensor(list(known))] = torch.arange(len(known))
+        self.register_buffer("types", types, persistent=False)
+        self.embedding = nn.Embedding(len(known), n_attributes)
+
+    def forward(self, z: Int[Tensor, " N"]) -> tuple[Float[Tensor, "N A"], Element]:
+        """The attributes of each atom, and the same as layers want them: of the two sums, the shorter."""
+        types = self.types[z]
+        attributes, table = self.embedding(types), self.embedding.weight
+        S, A = table.shape
+        if S <= A:
+            return attributes, Element(nn.functional.one_hot(types, S).to(table), table)
+        return attributes, Element(attributes, torch.eye(A).to(table))
+
+
+class ElementLinear(nn.Module):
+    """y_o = Σ_i x_i W_io(a) / √n with matrices W_io(a) = Σ_k a_k W_iok of the attributes a of an atom's element.
+
+    The same as o3.FullyConnectedTensorProduct of x and A even scalars, weights included; but each element's matrix is made
+    once, where there are fewer elements than attributes, and the layout is ir_mul.
+
+    Args:
+        irreps_in: of x.
+        n_attributes: length A of a.
+        irreps_out: of y; terms without an equal irrep in x are zero.
+    """
+
+    def __init__(self, irreps_in: str | Irreps, n_attributes: int, irreps_out: str | Irreps) -> None:
+        super().__init__()
+        self.irreps_in, self.irreps_out = Irreps(irreps_in), Irreps(irreps_out)
+        ins, outs = self.irreps_in, self.irreps_out
+        self.paths = [(i, o) for i, a in enumerate(ins) for o, b in enumerate(outs) if a.ir == b.ir]
+        self.shapes = [(ins[i].mul, n_attributes, outs[o].mul) for i, o in self.paths]
+        arriving = [sum(ins[i].mul * n_attributes for i, to in self.paths if to == o) for _, o in self.paths]
+        self.scales = [n**-0.5 for n in arriving]
+        self.weight = nn.Parameter(torch.randn(sum(map(math.prod, self.shapes))))
+
+    def forward(self, x: Float[Tensor, "N in"], element: Element) -> Float[Tensor, "N out"]:
+        """y of each atom."""
+        blocks = split(x, self.irreps_in, "ir_mul")
+        y: list[Tensor | None] = [None] * len(self.irreps_out)
+        for (i, o), scale, shape, w in zip(
+            self.paths, self.scales, self.shapes, self.weight.split([*map(math.prod, self.shapes)]), strict=True
+        ):
+            W = torch.einsum("ka,uav->kuv", scale * element.basis, w.view(shape))
+            # Every atom's block once for each k, times choice: then one matrix product serves all elements.
+            spread = element.choice[:, None, :, None] * blocks[i][:, :, None, :]  # (N, 2l+1, K, C)
+            term = (spread.flatten(2).flatten(0, 1) @ W.flatten(0, 1)).unflatten(0, spread.shape[:2])
+            so_far = y[o]
+            y[o] = term if so_far is None else so_far + term
+        rest = zip(y, self.irreps_out, strict=True)
+        return join([x.new_zeros(len(x), ir.dim, mul) if b is None else b for b, (mul, ir) in rest], "ir_mul", like=x)
