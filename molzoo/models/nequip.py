@@ -6,7 +6,7 @@ New in it: atoms carry tensors of any degree l, and a message is the tensor prod
 harmonics of the direction to it, weighted by a network of the distance. So angles and more enter a sum over neighbours.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -32,7 +32,7 @@ from molzoo.o3 import Gate, Irreps, Linear, spherical_harmonics
 from molzoo.o3.blocks import join, split
 from molzoo.shapes import Float, Tensor
 
-ACTIVATIONS = {1: nn.functional.silu, -1: torch.tanh}
+ACTIVATIONS: dict[int, Callable[[Tensor], Tensor]] = {1: nn.functional.silu, -1: torch.tanh}
 """By parity: of an odd scalar only an odd function knows the parity."""
 
 
@@ -129,7 +129,7 @@ class NequIP(AtomisticModel):
         self.embedding = ElementEmbedding(elements, A)
         self.radial = radial_basis(radial, n_radial, cutoff)
         self.envelope = Envelope(envelope, cutoff)
-        last = Irreps([term for term in hidden if term.ir == "0e" or term.ir in self.irreps_out])
+        last = Irreps([term for term in hidden if term.ir.is_scalar() or term.ir in self.irreps_out])
         irreps = Irreps(f"{A}x0e")
         layers = []
         for n, wanted in enumerate([hidden] * (n_layers - 1) + [last]):

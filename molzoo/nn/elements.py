@@ -75,12 +75,11 @@ class ElementLinear(nn.Module):
         self.weight = nn.Parameter(torch.randn(sum(map(math.prod, self.shapes))))
 
     def forward(self, x: Float[Tensor, "N in"], element: Element) -> Float[Tensor, "N out"]:
-        """y of each atom."""
+        """The outputs of each atom."""
         blocks = split(x, self.irreps_in, "ir_mul")
         y: list[Tensor | None] = [None] * len(self.irreps_out)
-        for (i, o), scale, shape, w in zip(
-            self.paths, self.scales, self.shapes, self.weight.split([*map(math.prod, self.shapes)]), strict=True
-        ):
+        weights = self.weight.split([math.prod(shape) for shape in self.shapes])
+        for (i, o), scale, shape, w in zip(self.paths, self.scales, self.shapes, weights, strict=True):
             W = torch.einsum("ka,uav->kuv", scale * element.basis, w.view(shape))
             # Every atom's block once for each k, times choice: then one matrix product serves all elements.
             spread = element.choice[:, None, :, None] * blocks[i][:, :, None, :]  # (N, 2l+1, K, C)

@@ -1,4 +1,4 @@
-"""The same numbers as SchNetPack 2.1.1, PyG 2.8.1 and nequip 0.19.1, from fixtures made with them; scripts/certificates says how."""
+"""The same numbers as SchNetPack 2.1.1, PyG 2.8.1 and nequip 0.19.1, by fixtures; scripts/certificates says how."""
 
 import numpy as np
 import pytest

@@ -11,8 +11,8 @@ from torch_geometric.explain import Explainer, GNNExplainer
 from molzoo.graph import AtomGraph, connect
 from molzoo.kernels import use_backend
 from molzoo.models import create_model
-from molzoo.nn import Convolution, Edges
-from molzoo.o3 import Irrep
+from molzoo.nn import Convolution, Edges, couplings
+from molzoo.o3 import Irrep, Irreps
 
 C, N_SRC, N_DST, E, R = 3, 5, 4, 9, 6
 DEGREES = [(a, b, c) for a in range(3) for b in range(3) for c in range(abs(a - b), min(a + b, 2) + 1)]
@@ -202,3 +202,24 @@ def test_an_edge_mask_of_zeros_leaves_free_atoms(structure):
     no_edges = torch.zeros(2, 0, dtype=torch.long)
     free = connect(AtomGraph(z=graph.z, pos=graph.pos, edge_index=no_edges), 5.0)
     torch.testing.assert_close(masked, model(free))
+
+
+def test_stacked_paths_stand_side_by_side():
+    irreps_in = Irreps("4x0e + 3x1o")
+    paths, irreps_out = couplings(irreps_in, 2, Irreps("0e + 1o + 2e"))
+    stacked = Convolution(irreps_in, paths, irreps_out, stack=True)
+    x, Y = torch.randn(5, irreps_in.dim, dtype=torch.float64), torch.randn(7, 9, dtype=torch.float64)
+    w = torch.randn(7, sum(stacked.channels), dtype=torch.float64)
+    edges = Edges(torch.randint(5, (7,)), torch.randint(5, (7,)).sort().values, 5, torch.arange(7))
+    blocks = [[] for _ in irreps_out]
+    for path, w_p in zip(paths, w.split(stacked.channels, 1), strict=True):
+        mul, ir = irreps_in[path.block_in].mul, irreps_out[path.block_out].ir
+        single = Convolution(irreps_in, [(path.block_in, path.l, 0)], f"{mul}x{ir}")
+        blocks[path.block_out].append(single(x, Y, w_p, edges).view(5, ir.dim, mul))
+    by_path = torch.cat([torch.cat(block, 2).flatten(1) for block in blocks], 1)
+    torch.testing.assert_close(stacked(x, Y, w, edges), by_path)
+
+
+def test_refuses_a_block_that_cannot_hold_its_paths():
+    with pytest.raises(ValueError, match="16x0e cannot hold 8 channels of 2 paths side by side"):
+        Convolution("4x0e + 4x1o", [(0, 0, 0), (1, 1, 0)], "16x0e", stack=True)
