@@ -166,7 +166,7 @@ class Convolution(MessagePassing):
 
 
 def couplings(irreps_in: Irreps, l_max: int, wanted: Irreps) -> tuple[list[Path], Irreps]:
-    """All paths from ``irreps_in`` through harmonics up to ``l_max`` to irreps that are ``wanted``, and the blocks they stack to.
+    """All paths from ``irreps_in`` through harmonics up to ``l_max`` to ``wanted`` irreps, and the blocks they stack to.
 
     >>> couplings(Irreps("8x0e + 4x1o"), 1, Irreps("0e + 1o"))
     ([Path(block_in=0, l=0, block_out=0), Path(block_in=0, l=1, block_out=1), Path(block_in=1, l=0, block_out=1), \
