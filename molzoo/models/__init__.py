@@ -76,6 +76,15 @@ _ROWS = (
         gives=("0e", "1o"),
     ),
     Row(
+        name="TFN",
+        module="tfn",
+        symmetry="O(3)",
+        paper="Thomas et al. 2018, https://arxiv.org/abs/1802.08219",
+        config="tfn",
+        gives=("0e", "1o", "2e"),
+        smoothness="C2",
+    ),
+    Row(
         name="NequIP",
         module="nequip",
         symmetry="O(3)",
@@ -106,7 +115,7 @@ def list_models() -> list[str]:
     """Names of all models, as ``create_model`` takes them.
 
     >>> list_models()
-    ['SchNet', 'PaiNN', 'NequIP']
+    ['SchNet', 'PaiNN', 'TFN', 'NequIP']
     """
     return list(TABLE)
 

@@ -6,10 +6,9 @@ New in it: atoms carry tensors of any degree l, and a message is the tensor prod
 harmonics of the direction to it, weighted by a network of the distance. So angles and more enter a sum over neighbours.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import nn
 
 from molzoo.graph import connect, geometry
@@ -25,15 +24,14 @@ from molzoo.nn import (
     FullyConnectedNet,
     RadialName,
     couplings,
+    features_up_to,
+    gate,
     only,
     radial_basis,
 )
-from molzoo.o3 import Gate, Irreps, Linear, spherical_harmonics
+from molzoo.o3 import Irreps, Linear, spherical_harmonics
 from molzoo.o3.blocks import join, split
 from molzoo.shapes import Float, Tensor
-
-ACTIVATIONS: dict[int, Callable[[Tensor], Tensor]] = {1: nn.functional.silu, -1: torch.tanh}
-"""By parity: of an odd scalar only an odd function knows the parity."""
 
 
 class Interaction(nn.Module):
@@ -53,7 +51,8 @@ class Interaction(nn.Module):
         avg_n_neighbours: float,
     ) -> None:
         super().__init__()
-        self.gate = _gate(irreps_in, irreps_out, l_max)
+        reached = couplings(irreps_in, l_max, irreps_out)[1]
+        self.gate = gate(Irreps([term for term in irreps_out if term.ir in reached]))
         paths, irreps_mid = couplings(irreps_in, l_max, self.gate.irreps_in)
         self.linear_in = Linear(irreps_in, irreps_in, layout="ir_mul")
         self.convolution = Convolution(irreps_in, paths, irreps_mid, stack=True)
@@ -122,7 +121,7 @@ class NequIP(AtomisticModel):
         irreps_out: str = "0e",
     ) -> None:
         super().__init__(cutoff, irreps_out)
-        hidden = _hidden(channels, l_max, parity)
+        hidden = features_up_to(l_max, channels, parity)
         only(hidden, self.irreps_out)
         A = hidden[0].mul if n_attributes is None else n_attributes
         self.l_max = l_max
@@ -152,22 +151,3 @@ class NequIP(AtomisticModel):
         for layer in self.layers:
             x = layer(x, element, e, Y, edges)
         return join(split(x, self.irreps_features, "ir_mul"), like=x)
-
-
-def _hidden(channels: int | Sequence[int], l_max: int, parity: bool) -> Irreps:
-    """The features between layers."""
-    by_degree = [channels] * (l_max + 1) if isinstance(channels, int) else list(channels)
-    if len(by_degree) != l_max + 1:
-        raise ValueError(f"channels={by_degree} are not one for each degree 0 … l_max={l_max}; give {l_max + 1} numbers or one")
-    parities = (1, -1) if parity else (1,)
-    return Irreps([(mul, (l, p if parity else (-1) ** l)) for l, mul in enumerate(by_degree) for p in parities])
-
-
-def _gate(irreps_in: Irreps, irreps_out: Irreps, l_max: int) -> Gate:
-    """The gate for those of ``irreps_out`` that a message can have; each scalar and gate is activated by its parity."""
-    reached = {ir for _, a in irreps_in for l in range(l_max + 1) for ir in a * f"{l}{'oe'[l % 2 == 0]}"}
-    terms = [term for term in irreps_out if term.ir in reached]
-    scalars, gated = Irreps([t for t in terms if t.ir.l == 0]), Irreps([t for t in terms if t.ir.l > 0])
-    acts = [ACTIVATIONS[t.ir.p] for t in scalars]
-    gates = Irreps([(t.mul, "0e") for t in gated])
-    return Gate(scalars, acts, gates, [ACTIVATIONS[1]] * len(gates), gated, layout="ir_mul")

@@ -4,6 +4,7 @@ from molzoo.nn.convolution import Convolution, Edges, Path, couplings
 from molzoo.nn.cutoff import Envelope, EnvelopeName
 from molzoo.nn.elements import Element, ElementEmbedding, ElementLinear
 from molzoo.nn.fully_connected import FullyConnectedNet
+from molzoo.nn.gated import features_up_to, gate
 from molzoo.nn.mlp import ShiftedSoftplus, dense, mlp
 from molzoo.nn.radial import BesselBasis, GaussianBasis, RadialName, radial_basis
 from molzoo.nn.readout import Linear, ScalarReadout, only
@@ -29,6 +30,8 @@ __all__ = [
     "bessel",
     "couplings",
     "dense",
+    "features_up_to",
+    "gate",
     "mean_rows",
     "mlp",
     "only",

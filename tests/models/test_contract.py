@@ -34,6 +34,7 @@ WITHOUT_GRADIENT = {
         "filters.linear.weight": 16,  # W_vv of the first layer, likewise
         "filters.linear.bias": 16,
     },
+    "TFN": {"readout.bias": 1},  # of the charges, as in SchNet
 }
 
 pytestmark = pytest.mark.parametrize("row", TABLE.values(), ids=list(TABLE))
