@@ -11,8 +11,10 @@ from typing import Any
 import torch
 
 from molzoo.kernels import cpu
+from molzoo.kernels.dispatch import fused
 from molzoo.kernels.operator import contraction
 from molzoo.kernels.program import ConvolutionProgram
+from molzoo.kernels.reference import reference
 from molzoo.shapes import Float, Int, Tensor
 
 Slots = Sequence[Tensor | None]
@@ -37,7 +39,7 @@ class Index:
         n_dst: int,
         n_rows: int,
     ) -> None:
-        self.edges = [src.contiguous(), dst.contiguous(), w_row.contiguous()]
+        self.edges, self.n_dst = [src.contiguous(), dst.contiguous(), w_row.contiguous()], n_dst
         self._by = {"x": (src, n_src), "g": (dst, n_dst), "w": (w_row, n_rows)}
         self._rows: dict[str, list[Tensor]] = {}
 
@@ -62,6 +64,8 @@ def contract(
     w: Float[Tensor, "R weights"],
 ) -> Float[Tensor, "n_dst dim_out"]:
     """The convolution: out[i] = Σ over edges that arrive at i. Differentiable to any order in x, Y and w."""
+    if not fused(x, Y, w):
+        return reference(program, index.edges, index.n_dst, x, Y, w)
     if not torch.compiler.is_compiling():
         return _Convolution.apply(program, index, "g", x, Y, w)
     # Dynamo takes no function that has forward derivatives, is differentiated twice, or fills a cache.

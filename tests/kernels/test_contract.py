@@ -207,3 +207,16 @@ for a, b in zip(traced(*tensors), step(*tensors)):
     command = [sys.executable, "-W", "ignore", "-c", script, os.path.dirname(__file__)]
     done = subprocess.run(command, timeout=300, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_loops_equal_the_reference_through_third_order():
+    convolution, where, tensors = case(channels=2, edges=8, rows=4)
+    found = {}
+    for backend in ("fused", "messages"):
+        with use_backend(backend):
+            orders = [contract(convolution.program, where.index(5, 4), *tensors)]
+            for power in (3, 2, 2):
+                orders += torch.autograd.grad(sum(t.pow(power).sum() for t in orders[-3:]), tensors, create_graph=True)
+        found[backend] = orders
+    for a, b in zip(found["fused"], found["messages"], strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-12 * float(b.detach().abs().max()))
