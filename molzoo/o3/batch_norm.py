@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from molzoo.o3.blocks import Layout, layout_of
+from molzoo.o3.blocks import Layout, fits, layout_of
 from molzoo.o3.irreps import Irreps
 from molzoo.o3.norm import check_normalization
-from molzoo.o3.places import collect, copy_of, fits, scalars, take
+from molzoo.o3.places import collect, copy_of, scalars, take
 from molzoo.shapes import Float, Tensor
 
 

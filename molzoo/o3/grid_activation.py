@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from molzoo.o3.activation import Function, normalize2mom
+from molzoo.o3.activation import Function, normalize2mom, parity
 from molzoo.o3.blocks import Layout, layout_of
 from molzoo.o3.irreps import Irreps
 from molzoo.o3.rotation import rand_angles
@@ -30,13 +30,6 @@ def _signal(irreps: Irreps) -> tuple[int, int, int]:
         "a signal on the sphere has one irrep of each degree, all of one parity or alternating, e.g. 0e + 1o + 2e; "
         f"got {irreps or 'no irreps'}"
     )
-
-
-def _parity(act: Function) -> int:
-    """1 of an even function, −1 of an odd one, else 0."""
-    x = torch.linspace(0, 10, 256, dtype=torch.float64)
-    there, back = act(x), act(-x)
-    return next((p for p in (1, -1) if bool((there - p * back).abs().max() < 1e-10 * there.abs().max())), 0)
 
 
 class S2Activation(nn.Module):
@@ -78,7 +71,8 @@ class S2Activation(nn.Module):
         self.irreps_in = Irreps(irreps).simplify()
         lmax, p_val, p_arg = _signal(self.irreps_in)
         lmax_out = lmax if lmax_out is None else lmax_out
-        p_out = 1 if p_val == 1 else _parity(act)
+        self.act = normalize2mom(act)
+        p_out = 1 if p_val == 1 else parity(self.act)
         if p_out == 0:
             raise ValueError(
                 f"the function is neither even nor odd, but values of the signal {self.irreps_in} change sign under inversion; "
@@ -88,7 +82,6 @@ class S2Activation(nn.Module):
         _, *grid = grid_resolution(max(lmax, lmax_out), res)
         self.to_s2 = ToS2Grid(lmax, grid, normalization)
         self.from_s2 = FromS2Grid(grid, lmax_out, normalization, lmax_in=lmax)
-        self.act = normalize2mom(act)
         self.random_rot = random_rot
 
     def forward(self, features: Float[Tensor, "*rows features"]) -> Float[Tensor, "*rows out"]:

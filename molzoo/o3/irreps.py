@@ -128,7 +128,12 @@ def _proper(R: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 class MulIrrep(NamedTuple):
-    """``mul`` copies of the irrep ``ir``."""
+    """``mul`` copies of the irrep ``ir``: a term of :class:`Irreps`.
+
+    >>> term = Irreps("16x0e + 8x1o")[1]
+    >>> term, term.mul, term.ir, term.dim
+    (8x1o, 8, 1o, 24)
+    """
 
     mul: int
     ir: Irrep
