@@ -8,7 +8,6 @@ Names, order of arguments and numbers are e3nn's.
 
 from typing import Any
 
-import torch
 from torch import nn
 
 from molzoo.o3.activation import Function, normalize2mom, parity
@@ -50,6 +49,7 @@ class S2Activation(nn.Module):
     Raises:
         ValueError: irreps are no signal, or φ breaks their parity.
 
+    >>> import torch
     >>> act = S2Activation("0e + 1o + 2e", torch.tanh, 20, lmax_out=1)
     >>> act.irreps_out, act(torch.randn(5, 9)).shape
     (1x0e+1x1o, torch.Size([5, 4]))
@@ -110,6 +110,7 @@ class SO3Activation(nn.Module):
         aspect_ratio: number of angles α, and γ, over that of β.
         layout: of input and result, ``mul_ir`` or ``ir_mul``.
 
+    >>> import torch
     >>> act = SO3Activation(2, 1, torch.tanh, 4)
     >>> act.irreps_in, act(torch.randn(5, 35)).shape
     (1x0e+3x1e+5x2e, torch.Size([5, 10]))
