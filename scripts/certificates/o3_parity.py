@@ -15,10 +15,11 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = """# molzoo.o3 beside e3nn {version}
 
-Irreps, degrees and options are drawn at random, {draws} times for each name, with three rows of normal input and the same weights; all {cases:,}
-cases are compared in both precisions. Numbers are the largest difference from e3nn's float64 results, relative to the largest number of a
-case or to 1: of values, of first and of second derivatives (by inputs and weights, of a sum of squares). The last column is e3nn's
-own float32. Tables and random numbers have no derivatives, and their float32 is compared with e3nn's float32.
+Irreps, degrees and options are drawn at random, {draws} times for each name, with three rows of normal input and the same
+weights; all {cases:,} cases are compared in both precisions. Numbers are the largest difference from e3nn's float64 results,
+relative to the largest number of a case or to 1: of values, of first and of second derivatives (of a sum of squares, by
+inputs and weights). The last column is e3nn's own float32. Tables and random numbers have no derivatives, and their float32
+is compared with e3nn's float32.
 Made by `scripts/certificates/o3_parity.py`; `tests/o3/test_every_name.py` holds the limits.
 
 | e3nn's name | float64 | first | second | float32 | first | second | e3nn's float32: value, first, second |
@@ -41,7 +42,7 @@ def main() -> None:
     rows = {}
     for name in (*MODULES, *FUNCTIONS, *TABLES):
         found = [(deviations(name, k, torch.float64)[0], *deviations(name, k, torch.float32)) for k in range(draws)]
-        rows[f"`{name}`"] = [max(column) for column in zip(*(sum(case, []) for case in found), strict=True)]
+        rows[f"`{name}`"] = [max(column) for column in zip(*([*a, *b, *c] for a, b, c in found), strict=True)]
     rows["**all**"] = [max(column) for column in zip(*rows.values(), strict=True)]
     text = HEAD.format(version=version("e3nn"), draws=draws, cases=draws * (len(rows) - 1))
     text += "".join(row(name, numbers) for name, numbers in rows.items())

@@ -1,6 +1,5 @@
 """Tensor products by instructions: e3nn's numbers, weights and paths, by operations and by compiled loops."""
 
-
 import pytest
 from o3_laws import LAWS, Case
 
