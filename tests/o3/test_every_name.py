@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from o3_names import FUNCTIONS, MODULES, TABLES, apart, deviations, evaluated, inputs, made
+from o3_names import FUNCTIONS, MODULES, TABLES, apart, deviations, evaluated, inputs, made, sizes
 from o3_parity import double
 from torch import nn
 
@@ -89,6 +89,40 @@ def test_copies_compute_the_same(name):
     other.load_state_dict(layer.state_dict())
     for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer)), other):
         assert all(map(torch.equal, evaluated(twin, x), expected))
+
+
+NOTHING = {
+    "product": lambda e, i: e.o3.TensorProduct(i, i, i, []),
+    "fully connected": lambda e, i: e.o3.FullyConnectedTensorProduct(i, i, i),
+    "nothing fits": lambda e, i: e.o3.FullyConnectedTensorProduct(i, "0e", "2x1o + 0x0e"),
+    "full": lambda e, i: e.o3.FullTensorProduct(i, i),
+    "elementwise": lambda e, i: e.o3.ElementwiseTensorProduct(i, i),
+    "square": lambda e, i: e.o3.TensorSquare(i),
+    "linear": lambda e, i: e.o3.Linear(i, "2x0e + 1o"),
+    "norm": lambda e, i: e.o3.Norm(i),
+    "norm activation": lambda e, i: e.nn.NormActivation(e.o3.Irreps(i), torch.sigmoid, bias=True),
+    "activation": lambda e, i: e.nn.Activation(i, [None] * len(e.o3.Irreps(i))),
+    "batch norm": lambda e, i: e.nn.BatchNorm(i, instance=True, reduce="max"),
+    "identity": lambda e, i: e.nn.Identity(i, i),
+    "extract": lambda e, i: e.nn.ExtractIr(i, "1o"),
+}
+
+
+@pytest.mark.parametrize("irreps", ["", "0x0e", "0x1o + 0x0e"])
+@pytest.mark.parametrize("name", NOTHING)
+def test_irreps_of_nothing(name, irreps):
+    """What comes out has e3nn's shape, where e3nn takes nothing at all."""
+    layer = NOTHING[name](molzoo.compat.e3nn, irreps)
+    found = [evaluated(layer, inputs([(n,) for n in sizes(layer)], rows, seed=0)) for rows in (*ROWS, (3,))]
+    assert all(part.isfinite().all() for parts in found for part in parts)
+    assert len(found[-1][0]) == 3 * getattr(layer, "irreps_out", getattr(layer, "irreps", None)).dim
+    try:
+        theirs = NOTHING[name](e3nn, irreps)
+        expected = evaluated(theirs, inputs([(n,) for n in sizes(layer)], (3,), seed=0))
+    except (RuntimeError, ValueError, IndexError, ZeroDivisionError):  # e3nn does not
+        return
+    assert str(getattr(layer, "irreps_out", "")) == str(getattr(theirs, "irreps_out", ""))
+    assert max(map(apart, found[-1], expected)) <= 1e-6
 
 
 REWRITTEN = pytest.mark.xfail(strict=True, reason="no example yet in instructions.py, which is being rewritten")
