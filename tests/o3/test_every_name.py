@@ -119,7 +119,7 @@ def test_irreps_of_nothing(name, irreps):
     try:
         theirs = NOTHING[name](e3nn, irreps)
         expected = evaluated(theirs, inputs([(n,) for n in sizes(layer)], (3,), seed=0))
-    except (RuntimeError, ValueError, IndexError, ZeroDivisionError):  # e3nn does not
+    except (RuntimeError, ValueError):  # e3nn has no batch norm and no identity of nothing
         return
     assert str(getattr(layer, "irreps_out", "")) == str(getattr(theirs, "irreps_out", ""))
     assert max(map(apart, found[-1], expected)) <= 1e-6
