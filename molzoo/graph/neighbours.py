@@ -71,17 +71,19 @@ def radius_graph(
         r: cutoff in Å.
         batch: structure of each atom, sorted.
         loop: whether each atom is also joined to itself.
-        max_num_neighbors: refused; molzoo never leaves neighbours out.
+        max_num_neighbors: at least the number of neighbours that an atom can have; molzoo never leaves neighbours out.
         flow: whether row 1 (PyG's default) or row 0 holds receivers.
 
     >>> radius_graph(torch.tensor([[0.0, 0, 0], [0, 0, 1], [0, 0, 9]]), 2.0).tolist()
     [[1, 0], [0, 1]]
     """
     if max_num_neighbors is not None:
-        raise ValueError(
-            "molzoo never truncates neighbours, which would break rotational symmetry; leave max_num_neighbors out "
-            "and choose a smaller r if there are too many"
-        )
+        largest = len(x) if batch is None else int(batch.bincount().max()) if len(batch) else 0
+        if max_num_neighbors < largest - (not loop):
+            raise ValueError(
+                f"molzoo never truncates neighbours, which would break rotational symmetry, and an atom among {largest} can "
+                f"have more than max_num_neighbors = {max_num_neighbors}; leave it out, or choose a smaller r for fewer"
+            )
     if flow not in ("source_to_target", "target_to_source"):
         raise ValueError(f"flow is 'source_to_target' or 'target_to_source'; got {flow!r}")
     edge_index = neighbour_list(x, r, batch=batch).edge_index

@@ -65,13 +65,25 @@ def run(
     moving = "".join(name for name, t in zip("xYwg", tangents, strict=True) if t is not None)
     kernel = _compiled(program.key, slot, moving)
     arguments = ptr, order, src, dst, w_row, *arrays, out.numpy()
-    for call in _shared(ptr, len(src) * program.work, lambda first, last: kernel(first, last, *arguments)):
-        call()
+    for share in shares(ptr, len(src) * program.work, lambda first, last: kernel(first, last, *arguments)):
+        share()
     return out
 
 
-def _shared(ptr: np.ndarray, work: int, call: Callable[[int, int], None]) -> Iterable[Callable[[], Any]]:
-    """``call`` over all rows, shared out so that each thread gets as many edges; what is given back must be called in turn."""
+def shares(ptr: np.ndarray, work: int, call: Callable[[int, int], None]) -> Iterable[Callable[[], Any]]:
+    """``call(first, last)`` over all rows in shares, one for each thread with as many edges; each is to be called, in turn.
+
+    Args:
+        ptr: where the edges of each row begin, and where the last end.
+        work: multiplications in all; where they are few, there is one share.
+        call: of compiled code that releases the interpreter.
+
+    >>> rows = np.zeros(3)
+    >>> for share in shares(np.arange(4), 3, lambda first, last: rows[first:last].fill(1)):
+    ...     share()
+    >>> rows
+    array([1., 1., 1.])
+    """
     rows, threads = len(ptr) - 1, torch.get_num_threads()
     if threads == 1 or work < _PARALLEL_FROM:
         return [lambda: call(0, rows)]
@@ -79,6 +91,9 @@ def _shared(ptr: np.ndarray, work: int, call: Callable[[int, int], None]) -> Ite
     bounds = [0, *np.maximum.accumulate(cuts).tolist(), rows]
     waiting = [_pool(os.getpid(), threads).submit(call, a, b) for a, b in pairwise(bounds[1:])]
     return [lambda: call(0, bounds[1]), *(future.result for future in waiting)]
+
+
+_shared = shares  # bilinear_loops asks for it by this name
 
 
 @lru_cache(maxsize=1)

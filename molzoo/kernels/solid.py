@@ -25,7 +25,7 @@ import numba
 import numpy as np
 import torch
 
-from molzoo.kernels.cpu import _shared
+from molzoo.kernels.cpu import shares
 from molzoo.shapes import Float, Tensor
 
 _LANES = 64
@@ -113,8 +113,8 @@ def _run(program: SolidProgram, x: Tensor, g: Tensor | None, *v: Tensor) -> Tens
     arrays = [t.detach().contiguous().numpy() for t in (x, directions, out if g is None else g, out)]
     arguments = *program.arguments[x.dtype], g is None, *arrays
     work = len(x) * len(program.coefficients) * (1 + len(v))
-    for part in _shared(np.arange(-(-len(x) // _LANES) + 1), work, lambda a, b: _evaluate(a, b, *arguments)):
-        part()
+    for share in shares(np.arange(-(-len(x) // _LANES) + 1), work, lambda a, b: _evaluate(a, b, *arguments)):
+        share()
     return out
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from molzoo.o3.blocks import Layout, layout_of
+from molzoo.o3.blocks import Layout, fits, layout_of
 from molzoo.o3.irreps import Irreps, MulIrrep
 from molzoo.o3.norm import Norm
-from molzoo.o3.places import copy_of, fits, take
+from molzoo.o3.places import copy_of, take
 from molzoo.shapes import Float, Tensor
 
 Function = Callable[[Tensor], Tensor]
@@ -57,10 +57,8 @@ class normalize2mom(nn.Module):  # noqa: N801
     def __init__(self, f: Function, dtype: torch.dtype | None = None, device: Any = None) -> None:
         super().__init__()
         self.f = f
-        if isinstance(f, nn.Module):
-            self.cst = _scale(f, device or _device(f))
-        else:
-            self.cst = _scale_of_function(f, device)
+        scale = _scale if isinstance(f, nn.Module) else _scale_of_function
+        self.cst = scale(f, device or _like(f).device)
         self._is_id = abs(self.cst - 1) < 1e-4
 
     def forward(self, x: Tensor) -> Tensor:
@@ -68,10 +66,21 @@ class normalize2mom(nn.Module):  # noqa: N801
         return self.f(x) if self._is_id else self.f(x) * self.cst
 
 
-def _device(f: Function) -> Any:
-    """Where a function with parameters or buffers has them."""
+def _like(f: Function) -> Tensor:
+    """A tensor in the precision and on the device of a function: a parameter or buffer, if there are some."""
     tensors = (*f.parameters(), *f.buffers()) if isinstance(f, nn.Module) else ()
-    return tensors[0].device if tensors else "cpu"
+    return next(iter(tensors), torch.zeros((), dtype=torch.float64, device="cpu"))
+
+
+def parity(f: Function) -> int:
+    """1 of an even function, −1 of an odd one, else 0.
+
+    >>> parity(torch.abs), parity(torch.tanh), parity(torch.nn.functional.silu)
+    (1, -1, 0)
+    """
+    x = torch.linspace(0, 10, 256).to(_like(f))
+    there, back = f(x), f(-x)
+    return next((p for p in (1, -1) if (there - p * back).abs().max() < 1e-5), 0)
 
 
 class Activation(nn.Module):
@@ -98,7 +107,7 @@ class Activation(nn.Module):
                 "give one for each, None for terms that stay as they are"
             )
         normalized = [None if act is None else normalize2mom(act) for act in acts]
-        parities = [_parity(term, act) for term, act in zip(self.irreps_in, normalized, strict=True)]
+        parities = [_activated(term, act) for term, act in zip(self.irreps_in, normalized, strict=True)]
         self.irreps_out = Irreps([(mul, (ir.l, p)) for (mul, ir), p in zip(self.irreps_in, parities, strict=True)])
         self.acts = nn.ModuleList(normalized)  # type: ignore[arg-type]
 
@@ -116,7 +125,7 @@ class Activation(nn.Module):
         return out[0] if len(out) == 1 else torch.cat(out, dim)
 
 
-def _parity(term: MulIrrep, act: normalize2mom | None) -> int:
+def _activated(term: MulIrrep, act: normalize2mom | None) -> int:
     """The parity of activated scalars."""
     if act is None:
         return term.ir.p
@@ -126,12 +135,8 @@ def _parity(term: MulIrrep, act: normalize2mom | None) -> int:
         )
     if term.ir.p == 1:
         return 1
-    x = torch.linspace(0, 10, 256, device=_device(act.f))
-    right, left = act(x), act(-x)
-    if (right - left).abs().max() < 1e-5:
-        return 1
-    if (right + left).abs().max() < 1e-5:
-        return -1
+    if p := parity(act):
+        return p
     name = getattr(act.f, "__name__", act.f)
     raise ValueError(
         f"{name} of {term} has no parity, for {name} is neither even nor odd; take an even or odd function, or 0e scalars"

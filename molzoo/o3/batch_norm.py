@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from molzoo.o3.blocks import Layout, layout_of
+from molzoo.o3.blocks import Layout, fits, layout_of
 from molzoo.o3.irreps import Irreps
 from molzoo.o3.norm import check_normalization
-from molzoo.o3.places import collect, copy_of, fits, scalars, take
+from molzoo.o3.places import collect, copy_of, scalars, take
 from molzoo.shapes import Float, Tensor
 
 
@@ -78,6 +78,8 @@ class BatchNorm(nn.Module):
     def forward(self, input: Float[Tensor, "*rows features"]) -> Float[Tensor, "*rows features"]:
         """The normalised ``input``, of shape (batch, …, irreps.dim)."""
         fits(input, self.irreps, "input")
+        if not input.numel():
+            return input  # nothing has no mean
         rows = tuple(input.shape[:-1]) or (1,)
         batch, samples = rows[0], math.prod(rows[1:])
         x = input.reshape(batch, samples, self.irreps.dim)
@@ -85,7 +87,7 @@ class BatchNorm(nn.Module):
         mean = self._mean(x) if measured else self.running_mean
         x = x - collect(mean, self._scalars, self.irreps.dim)
         var = self._var(x) if measured else self.running_var
-        if measured and not self.instance and batch * samples:
+        if measured and not self.instance:
             self.running_mean.lerp_(mean.detach(), self.momentum)
             self.running_var.lerp_(var.detach(), self.momentum)
         scale = (var + self.eps) ** -0.5

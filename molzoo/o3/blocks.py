@@ -3,6 +3,9 @@
 Layers take and give flat vectors, in one of two layouts: ``mul_ir`` (e3nn's: the components of one copy side by side) or
 ``ir_mul`` (the copies of one component side by side). Inside, all of them work on blocks (..., 2l + 1, mul), one for each
 term of the irreps, so that a layer is written once for both.
+
+>>> get_args(Layout)
+('mul_ir', 'ir_mul')
 """
 
 from collections.abc import Sequence
@@ -28,6 +31,16 @@ def layout_of(name: str) -> Layout:
     return name  # type: ignore[return-value]
 
 
+def fits(x: Float[Tensor, "*rows features"], irreps: Irreps, name: str = "x") -> None:
+    """Nothing, if ``x`` is as long as its irreps.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if x.shape[-1] != irreps.dim:
+        raise ValueError(f"{name} has {x.shape[-1]} components, but its irreps {irreps or '(none)'} have {irreps.dim}")
+
+
 def split(x: Float[Tensor, "*rows features"], irreps: Irreps, layout: Layout = "mul_ir", name: str = "x") -> list[Tensor]:
     """The block (..., 2l + 1, mul) of each term of ``irreps``; views wherever that is possible.
 
@@ -37,8 +50,7 @@ def split(x: Float[Tensor, "*rows features"], irreps: Irreps, layout: Layout = "
     >>> [block.shape for block in split(torch.zeros(7, 11), Irreps("5x0e + 2x1o"))]
     [torch.Size([7, 1, 5]), torch.Size([7, 3, 2])]
     """
-    if x.shape[-1] != irreps.dim:
-        raise ValueError(f"{name} has {x.shape[-1]} components, but its irreps {irreps or '(none)'} have {irreps.dim}")
+    fits(x, irreps, name)
     if not irreps:
         return []
     # Split, never sliced: the derivative of a slice fills the whole vector with zeros, that of a split is one ``cat``.

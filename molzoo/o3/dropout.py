@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from molzoo.o3.blocks import Layout, layout_of
+from molzoo.o3.blocks import Layout, fits, layout_of
 from molzoo.o3.irreps import Irreps
-from molzoo.o3.places import copy_of, fits, take
+from molzoo.o3.places import copy_of, take
 from molzoo.shapes import Float, Tensor
 
 

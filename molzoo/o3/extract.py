@@ -6,9 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from molzoo.o3.blocks import Layout, layout_of
+from molzoo.o3.blocks import Layout, fits, layout_of
 from molzoo.o3.irreps import Irrep, Irreps
-from molzoo.o3.places import fits
 from molzoo.shapes import Float, Tensor
 
 

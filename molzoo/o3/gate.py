@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from molzoo.o3.activation import Activation, Function
-from molzoo.o3.blocks import Layout, layout_of
+from molzoo.o3.blocks import Layout, fits, layout_of
 from molzoo.o3.irreps import Irrep, Irreps
-from molzoo.o3.places import arrange, columns, copy_of, fits, take
+from molzoo.o3.places import arrange, columns, copy_of, take
 from molzoo.shapes import Float, Tensor
 
 

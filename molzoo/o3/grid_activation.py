@@ -8,10 +8,9 @@ Names, order of arguments and numbers are e3nn's.
 
 from typing import Any
 
-import torch
 from torch import nn
 
-from molzoo.o3.activation import Function, normalize2mom
+from molzoo.o3.activation import Function, normalize2mom, parity
 from molzoo.o3.blocks import Layout, layout_of
 from molzoo.o3.irreps import Irreps
 from molzoo.o3.rotation import rand_angles
@@ -32,13 +31,6 @@ def _signal(irreps: Irreps) -> tuple[int, int, int]:
     )
 
 
-def _parity(act: Function) -> int:
-    """1 of an even function, −1 of an odd one, else 0."""
-    x = torch.linspace(0, 10, 256, dtype=torch.float64)
-    there, back = act(x), act(-x)
-    return next((p for p in (1, -1) if bool((there - p * back).abs().max() < 1e-10 * there.abs().max())), 0)
-
-
 class S2Activation(nn.Module):
     """A function of each value of a signal on the sphere.
 
@@ -57,6 +49,7 @@ class S2Activation(nn.Module):
     Raises:
         ValueError: irreps are no signal, or φ breaks their parity.
 
+    >>> import torch
     >>> act = S2Activation("0e + 1o + 2e", torch.tanh, 20, lmax_out=1)
     >>> act.irreps_out, act(torch.randn(5, 9)).shape
     (1x0e+1x1o, torch.Size([5, 4]))
@@ -78,7 +71,8 @@ class S2Activation(nn.Module):
         self.irreps_in = Irreps(irreps).simplify()
         lmax, p_val, p_arg = _signal(self.irreps_in)
         lmax_out = lmax if lmax_out is None else lmax_out
-        p_out = 1 if p_val == 1 else _parity(act)
+        self.act = normalize2mom(act)
+        p_out = 1 if p_val == 1 else parity(self.act)
         if p_out == 0:
             raise ValueError(
                 f"the function is neither even nor odd, but values of the signal {self.irreps_in} change sign under inversion; "
@@ -88,7 +82,6 @@ class S2Activation(nn.Module):
         _, *grid = grid_resolution(max(lmax, lmax_out), res)
         self.to_s2 = ToS2Grid(lmax, grid, normalization)
         self.from_s2 = FromS2Grid(grid, lmax_out, normalization, lmax_in=lmax)
-        self.act = normalize2mom(act)
         self.random_rot = random_rot
 
     def forward(self, features: Float[Tensor, "*rows features"]) -> Float[Tensor, "*rows out"]:
@@ -117,6 +110,7 @@ class SO3Activation(nn.Module):
         aspect_ratio: number of angles α, and γ, over that of β.
         layout: of input and result, ``mul_ir`` or ``ir_mul``.
 
+    >>> import torch
     >>> act = SO3Activation(2, 1, torch.tanh, 4)
     >>> act.irreps_in, act(torch.randn(5, 35)).shape
     (1x0e+3x1e+5x2e, torch.Size([5, 10]))

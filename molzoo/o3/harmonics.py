@@ -73,9 +73,7 @@ class SphericalHarmonics(nn.Module):
 
     def forward(self, x: Float[Tensor, "*rows 3"]) -> Float[Tensor, "*rows harmonics"]:
         """Y(x), the 2l + 1 components of each degree side by side."""
-        if _in_loops(x):
-            return _by_loops(x, self.ls, self.normalize, self.normalization)
-        return _by_operations(x, self.ls, self.normalize, self.betas, self.leading)
+        return _harmonics(x, self.normalize, self.normalization, self.ls, self.betas, self.leading)
 
     def extra_repr(self) -> str:
         """What it makes of what."""
@@ -90,10 +88,7 @@ def spherical_harmonics(
     >>> spherical_harmonics(1, torch.tensor([0.0, 2.0, 0.0]), normalize=True, normalization="norm")
     tensor([0., 1., 0.])
     """
-    ls, betas, leading = _constants(l, normalization)
-    if _in_loops(x):
-        return _by_loops(x, ls, normalize, normalization)
-    return _by_operations(x, ls, normalize, betas, leading)
+    return _harmonics(x, normalize, normalization, *_constants(l, normalization))
 
 
 def mean_square(l: int, normalization: str) -> float:
@@ -169,18 +164,18 @@ def _direction(x: Tensor) -> Tensor:
     return torch.where(norm > least, x * r2.rsqrt(), x.detach())
 
 
-def _by_loops(x: Tensor, ls: tuple[int, ...], normalize: bool, normalization: str) -> Tensor:
-    from molzoo.kernels.solid import solid  # loads numba
-
-    return solid(_program(ls, normalize, normalization), x)
-
-
-def _in_loops(x: Tensor) -> bool:
-    """Whether compiled loops shall run, and nobody wants to look inside."""
+def _harmonics(
+    x: Tensor, normalize: bool, normalization: str, ls: tuple[int, ...], betas: Sequence[float], leading: Sequence[float]
+) -> Tensor:
+    """Y(x) in compiled loops, unless somebody wants to look inside."""
     if x.shape[-1:] != (3,) or not x.is_floating_point():
         raise ValueError(f"harmonics are of real vectors (..., 3), but x has shape {tuple(x.shape)} and type {x.dtype}")
     watched = torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack()
-    return not (watched or torch._C._functorch.is_functorch_wrapped_tensor(x)) and fused(x)
+    if watched or torch._C._functorch.is_functorch_wrapped_tensor(x) or not fused(x):
+        return _by_operations(x, ls, normalize, betas, leading)
+    from molzoo.kernels.solid import solid  # loads numba
+
+    return solid(_program(ls, normalize, normalization), x)
 
 
 @lru_cache(maxsize=64)

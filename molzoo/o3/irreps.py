@@ -128,7 +128,12 @@ def _proper(R: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 class MulIrrep(NamedTuple):
-    """``mul`` copies of the irrep ``ir``."""
+    """``mul`` copies of the irrep ``ir``: a term of :class:`Irreps`.
+
+    >>> term = Irreps("16x0e + 8x1o")[1]
+    >>> term, term.mul, term.ir, term.dim
+    (8x1o, 8, 1o, 24)
+    """
 
     mul: int
     ir: Irrep
@@ -293,16 +298,15 @@ class Irreps(tuple[MulIrrep, ...]):
         """
         if list(size).count(-1) != 1:
             raise ValueError(f"the size of random features must hold one -1, where the irreps go; got {size}")
-        axis = size.index(-1)
-        shape = [self.dim if n == -1 else n for n in size]
-        x = torch.randn(*shape, dtype=dtype, device=device)
-        if normalization == "norm":
-            blocks = zip(x.split([term.dim for term in self], axis) if len(self) else (), self, strict=True)
-            parts = [block.unflatten(axis, (term.mul, term.ir.dim)) for block, term in blocks]
-            parts = [(part / part.norm(dim=axis + 1, keepdim=True)).flatten(axis, axis + 1) for part in parts]
-            x = torch.cat(parts, axis) if parts else x
-        elif normalization != "component":
+        if normalization not in ("component", "norm"):
             raise ValueError(f"normalization is 'component' or 'norm'; got {normalization!r}")
+        axis = size.index(-1)
+        before, after = size[:axis], size[axis + 1 :]
+        terms = [(self.dim, 1)] if normalization == "component" else [(mul, ir.dim) for mul, ir in self]
+        parts = [torch.randn(*before, *term, *after, dtype=dtype, device=device) for term in terms or [(0, 1)]]
+        if normalization == "norm":
+            parts = [part / part.norm(dim=axis + 1, keepdim=True) for part in parts]
+        x = torch.cat([part.flatten(axis, axis + 1) for part in parts], axis)
         return x.requires_grad_(requires_grad)
 
     def D_from_angles(self, alpha: Tensor, beta: Tensor, gamma: Tensor, k: Tensor | None = None) -> Tensor:

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from molzoo.o3.blocks import Layout, join, layout_of, split
+from molzoo.o3.blocks import Layout, fits, join, layout_of, split
 from molzoo.o3.irreps import Irreps
-from molzoo.o3.places import fits, relayout, take
+from molzoo.o3.places import relayout, take
 from molzoo.shapes import Float, Tensor
 
 

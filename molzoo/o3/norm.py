@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from molzoo.o3.blocks import Layout, join, layout_of, split
+from molzoo.o3.blocks import Layout, fits, join, layout_of, split
 from molzoo.o3.irreps import Irrep, Irreps
-from molzoo.o3.places import collect, copy_of, fits, scalars, take
+from molzoo.o3.places import collect, copy_of, scalars, take
 from molzoo.shapes import Float, Tensor
 
 

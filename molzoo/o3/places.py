@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 
 from molzoo.o3.blocks import Layout, join, split
+from molzoo.o3.blocks import fits as fits  # tensor_product asks for it here
 from molzoo.o3.irreps import Irreps
 from molzoo.shapes import Float, Int, Tensor
 
@@ -36,16 +37,6 @@ def collect(x: Float[Tensor, "*rows features"], index: Int[Tensor, " features"],
     """
     rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
     return rows.new_zeros(rows.shape[0], size).index_add(-1, index, rows).reshape(*x.shape[:-1], size)
-
-
-def fits(x: Float[Tensor, "*rows features"], irreps: Irreps, name: str = "x") -> None:
-    """Nothing, if ``x`` is as long as its irreps.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if x.shape[-1] != irreps.dim:
-        raise ValueError(f"{name} has {x.shape[-1]} components, but its irreps {irreps or '(none)'} have {irreps.dim}")
 
 
 def copy_of(irreps: Irreps, layout: Layout = "mul_ir") -> Int[Tensor, " dim"]:

@@ -10,10 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from molzoo.o3.blocks import Layout, layout_of
+from molzoo.o3.blocks import Layout, fits, layout_of
 from molzoo.o3.exact import Exact
 from molzoo.o3.irreps import Irreps
-from molzoo.o3.places import fits
 from molzoo.o3.sphere_grid import quadrature_weights, s2_grid, spherical_harmonics_s2_grid
 from molzoo.o3.wigner import wigner_D
 from molzoo.shapes import Float, Tensor

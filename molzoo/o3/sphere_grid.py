@@ -67,7 +67,7 @@ def spherical_harmonics_s2_grid(
 
 
 def rfft(x: Float[Tensor, "*rows res"], l: int) -> Float[Tensor, "*rows waves"]:
-    """Σ_j x_j S_m(α_j) for m = −l … l, by a fast Fourier transform.
+    """Σ_j x_j S_m(α_j) for m = −l … l: what e3nn takes from a fast Fourier transform.
 
     >>> rfft(torch.ones(5), 1).round().abs()
     tensor([0., 5., 0.])
@@ -75,23 +75,23 @@ def rfft(x: Float[Tensor, "*rows res"], l: int) -> Float[Tensor, "*rows waves"]:
     res = x.shape[-1]
     if 2 * l > res:
         raise ValueError(f"{res} points on a circle do not tell waves up to m = {l} apart; take at least {2 * l + 1}")
-    mean, waves, _ = torch.fft.rfft(x).split([1, l, res // 2 - l], -1)
-    return torch.cat([-(2**0.5) * waves.imag.flip(-1), mean.real, 2**0.5 * waves.real], -1)
+    return x @ _waves(l, res, x)
 
 
 def irfft(x: Float[Tensor, "*rows waves"], res: int) -> Float[Tensor, "*rows res"]:
-    """Σ_m x_m S_m(α_j) at ``res`` points, an odd number, by a fast Fourier transform.
+    """Σ_m x_m S_m(α_j) at ``res`` points, an odd number.
 
     >>> irfft(torch.tensor([0.0, 2.0, 0.0]), 5)
     tensor([2., 2., 2., 2., 2.])
     """
-    l = x.shape[-1] // 2
     if not x.shape[-1] % 2 == res % 2 == 1 or x.shape[-1] > res:
         raise ValueError(f"a circle of {res} points cannot hold {x.shape[-1]} waves; both are odd, and there are no more waves")
-    sines, mean, cosines = x.split([l, 1, l], -1)
-    real = torch.cat([mean, cosines / 2**0.5], -1)
-    imaginary = torch.cat([torch.zeros_like(mean), -sines.flip(-1) / 2**0.5], -1)
-    return torch.fft.irfft(torch.complex(real, imaginary), n=res, norm="forward")
+    return F.linear(x, _waves(x.shape[-1] // 2, res, x))
+
+
+def _waves(l: int, res: int, like: Tensor) -> Tensor:
+    """S (res, 2l + 1): a product with it takes empty batches and compilers, which a transform does not."""
+    return spherical_harmonics_alpha(l, s2_grid(1, res, torch.float64, like.device)[1]).to(like)
 
 
 def grid_resolution(lmax: int | None, res: Resolution) -> tuple[int, int, int]:

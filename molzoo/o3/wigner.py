@@ -3,6 +3,9 @@
 Everything follows from the generators of su(2) in the basis |l, m⟩, taken to real components by the unitary matrix Q of
 :func:`change_basis_real_to_complex`. Real components of degree l are ordered m = −l … l, and for l = 1 they are x, y, z,
 because y is the polar axis. Values are e3nn's; of its two conventions for the signs of couplings, see :func:`wigner_3j`.
+
+>>> get_args(Convention)
+('e3nn-0.6', 'e3nn-0.4.4')
 """
 
 from functools import lru_cache

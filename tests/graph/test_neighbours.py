@@ -205,9 +205,14 @@ class TestRadiusGraph:
         back = radius_graph(self.pos, 3.0, self.batch, flow="target_to_source")
         assert torch.equal(back, plain.flip(0))
 
-    def test_a_cap_is_refused(self):
+    def test_a_cap_is_refused_if_an_atom_could_reach_it(self):
+        with pytest.raises(ValueError, match=r"never truncates.*an atom among 18 can have more than max_num_neighbors = 16"):
+            radius_graph(self.pos, 3.0, self.batch, max_num_neighbors=16)
         with pytest.raises(ValueError, match="never truncates"):
-            radius_graph(self.pos, 3.0, self.batch, max_num_neighbors=32)
+            radius_graph(self.pos, 3.0, self.batch, loop=True, max_num_neighbors=17)
+        plain = radius_graph(self.pos, 3.0, self.batch)
+        assert torch.equal(radius_graph(self.pos, 3.0, self.batch, max_num_neighbors=17), plain)
+        assert radius_graph(torch.zeros(0, 3), 3.0, max_num_neighbors=0).shape == (2, 0)
 
 
 def test_torch_cluster_equals_torch():

@@ -9,16 +9,17 @@ from torch.nn.functional import silu
 from molzoo.o3.grid_activation import S2Activation, SO3Activation
 
 # The square of a signal of degree 2 has degree 4, and with degree 2 of the way back that is 6, which a grid of 8x7 resolves.
-# The degrees of tanh and silu have no end, but fall off: the tolerance is what the grid leaves out, 2e-5, 7e-8 and 4e-6 here.
+# The degrees of tanh and silu have no end, but fall off. What these grids leave out was measured on 200 other inputs and turns:
+# at most 2e-4, 4e-7 and 6e-6, and 9e-6, 2e-8 and 6e-6 on those of the law.
 ODD = "0o+1o+2o"
 CASES = [
     Case("square", lambda: S2Activation("0e+1o+2e", torch.square, 8), ["0e+1o+2e"], "0e+1o+2e"),
     Case("even", lambda: S2Activation(ODD, torch.square, 8, "norm", layout="ir_mul"), [ODD], "0e+1e+2e", "ir_mul"),
-    Case("odd", lambda: S2Activation("0o+1e+2o", torch.tanh, 30, lmax_out=1), ["0o+1e+2o"], "0o+1e", tolerance=1e-4),
-    Case("silu", lambda: S2Activation("0e+1o+2e", silu, (30, 31)), ["0e+1o+2e"], "0e+1o+2e", tolerance=1e-6),
+    Case("odd", lambda: S2Activation("0o+1e+2o", torch.tanh, 30, lmax_out=1), ["0o+1e+2o"], "0o+1e", tolerance=1e-5),
+    Case("silu", lambda: S2Activation("0e+1o+2e", silu, (30, 31)), ["0e+1o+2e"], "0e+1o+2e", tolerance=1e-7),
     Case("scalar", lambda: S2Activation("0e", silu, None), ["0e"], "0e"),
     Case("SO3", lambda: SO3Activation(2, 1, torch.square, 4), ["0e+3x1e+5x2e"], "0e+3x1e"),
-    Case("turned", lambda: SO3Activation(1, 1, silu, 5, layout="ir_mul"), ["0e+3x1e"], "0e+3x1e", "ir_mul", tolerance=1e-4),
+    Case("turned", lambda: SO3Activation(1, 1, silu, 5, layout="ir_mul"), ["0e+3x1e"], "0e+3x1e", "ir_mul", tolerance=1e-5),
 ]
 
 
