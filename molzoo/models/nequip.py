@@ -23,6 +23,7 @@ from molzoo.nn import (
     EnvelopeName,
     FullyConnectedNet,
     RadialName,
+    RadialTable,
     couplings,
     features_up_to,
     gate,
@@ -65,12 +66,12 @@ class Interaction(nn.Module):
         self,
         x: Float[Tensor, "N in"],
         element: Element,
-        e: Float[Tensor, "P n_radial"],
+        W: Float[Tensor, "P weights"],
         Y: Float[Tensor, "E harmonics"],
         edges: Edges,
     ) -> Float[Tensor, "N out"]:
         """The next features of each atom, in the layout ir_mul."""
-        message = self.linear_out(self.convolution(self.norm * self.linear_in(x), Y, self.radial(e), edges))
+        message = self.linear_out(self.convolution(self.norm * self.linear_in(x), Y, W, edges))
         return self.gate(message if self.self_connection is None else message + self.self_connection(x, element))
 
 
@@ -93,6 +94,7 @@ class NequIP(AtomisticModel):
         cutoff: radius in Å.
         radial: radial basis.
         envelope: how neighbours fade at the cutoff; ``polynomial`` is C², ``cosine`` C¹.
+        radial_knots: knots of a table of the radial functions; 0 for none (:class:`~molzoo.nn.RadialTable`).
         irreps_out: what to give for each atom, up to l_max.
 
     Differs from the paper: as its present code (nequip 0.19), elements are embedded vectors instead of one-hot ones, the
@@ -118,9 +120,11 @@ class NequIP(AtomisticModel):
         cutoff: float = 5.0,
         radial: RadialName = "bessel",
         envelope: EnvelopeName = "polynomial",
+        radial_knots: int = 0,
         irreps_out: str = "0e",
     ) -> None:
         super().__init__(cutoff, irreps_out)
+        self.table = RadialTable(radial_knots, cutoff)
         hidden = features_up_to(l_max, channels, parity)
         only(hidden, self.irreps_out)
         A = hidden[0].mul if n_attributes is None else n_attributes
@@ -139,15 +143,19 @@ class NequIP(AtomisticModel):
         only(irreps, self.irreps_out)  # a pseudoscalar, say, needs three layers
         self.readout = Linear(irreps, self.irreps_out)
 
+    def radial_weights(self, d: Float[Tensor, " P"], clamp: bool = True) -> list[Float[Tensor, "P _"]]:
+        """W(d) of each layer: radial networks of the basis, which the envelope multiplies before."""
+        e = (2 / self.cutoff * self.envelope(d, clamp)[:, None] * self.radial(d)).to(self.dtype)
+        return [layer.get_submodule("radial")(e) for layer in self.layers]
+
     def features(self, graph: Any) -> Float[Tensor, "N features"]:
         """The tensors of each atom after the last layer."""
         graph = connect(graph, self.cutoff)
         d, u = geometry(graph, self.dtype)
         src, dst = graph.edge_index
         edges = Edges(src, dst, len(graph.z), w_row=graph.pair_index)
-        e = (2 / self.cutoff * self.envelope(d)[:, None] * self.radial(d)).to(self.dtype)
         Y = spherical_harmonics(range(self.l_max + 1), u, normalize=False, normalization="component")
         x, element = self.embedding(graph.z)
-        for layer in self.layers:
-            x = layer(x, element, e, Y, edges)
+        for layer, W in zip(self.layers, self.table(self.radial_weights, d), strict=True):
+            x = layer(x, element, W, Y, edges)
         return join(split(x, self.irreps_features, "ir_mul"), like=x)

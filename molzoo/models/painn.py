@@ -13,7 +13,7 @@ from torch import nn
 
 from molzoo.graph import connect, geometry
 from molzoo.models.interface import AtomisticModel
-from molzoo.nn import Convolution, Edges, Envelope, EnvelopeName, Linear, RadialName, dense, mlp, radial_basis
+from molzoo.nn import Convolution, Edges, Envelope, EnvelopeName, Linear, RadialName, RadialTable, dense, mlp, radial_basis
 from molzoo.o3 import Irreps
 from molzoo.shapes import Float, Tensor
 
@@ -142,6 +142,7 @@ class PaiNN(AtomisticModel):
         cutoff: radius in Å.
         radial: radial basis.
         envelope: how neighbours fade at the cutoff; ``cosine`` is C¹, ``polynomial`` C².
+        radial_knots: knots of a table of the radial functions; 0 for none (:class:`~molzoo.nn.RadialTable`).
         irreps_out: 0e and 1o to give for each atom.
 
     Differs from the paper: vectors are read out by one gated block and a linear layer where the paper has two gated blocks; the
@@ -160,9 +161,11 @@ class PaiNN(AtomisticModel):
         cutoff: float = 5.0,
         radial: RadialName = "bessel",
         envelope: EnvelopeName = "cosine",
+        radial_knots: int = 0,
         irreps_out: str = "0e",
     ) -> None:
         super().__init__(cutoff, irreps_out)
+        self.table = RadialTable(radial_knots, cutoff)
         self.channels = channels
         self.embedding = nn.Embedding(100, channels)
         self.radial = radial_basis(radial, n_radial, cutoff)
@@ -172,16 +175,19 @@ class PaiNN(AtomisticModel):
         self.updates = nn.ModuleList(Update(channels) for _ in range(n_layers))
         self.readout = Readout(channels, self.irreps_out)
 
+    def radial_weights(self, d: Float[Tensor, " P"], clamp: bool = True) -> tuple[Float[Tensor, "P _"], ...]:
+        """W(d) of each layer."""
+        return self.filters(self.radial(d), self.envelope(d, clamp)[:, None])
+
     def features(self, graph: Any) -> Float[Tensor, "N features"]:
         """s, then v, of each atom."""
         graph = connect(graph, self.cutoff)
         d, u = geometry(graph, self.dtype)
         src, dst = graph.edge_index
         edges = Edges(src, dst, len(graph.z), w_row=graph.pair_index)
-        filters = self.filters(self.radial(d), self.envelope(d)[:, None])
         Y = torch.cat([torch.ones_like(u[:, :1]), u], dim=1)  # (E, 4): degrees 0 and 1
         s = self.embedding(graph.z)
         v = s.new_zeros(len(s), 3, self.channels)
-        for W, interaction, update in zip(filters, self.interactions, self.updates, strict=True):
+        for W, interaction, update in zip(self.table(self.radial_weights, d), self.interactions, self.updates, strict=True):
             s, v = update(*interaction(s, v, W, Y, edges))
         return torch.cat([s, v.mT.flatten(1)], dim=1)

@@ -19,6 +19,7 @@ from molzoo.nn import (
     Envelope,
     EnvelopeName,
     RadialName,
+    RadialTable,
     ScalarReadout,
     ShiftedSoftplus,
     dense,
@@ -45,13 +46,11 @@ class Interaction(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "N C"],
-        e: Float[Tensor, "P n_radial"],
-        f: Float[Tensor, "P 1"],
+        W: Float[Tensor, "P n_filters"],
         Y: Float[Tensor, "E 1"],
         edges: Edges,
     ) -> Float[Tensor, "N C"]:
         """The change of each atom's features."""
-        W = self.filter(e) * f  # (P, n_filters)
         return self.dense_out(self.convolution(self.dense_in(x), Y, W, edges))
 
 
@@ -66,6 +65,7 @@ class SchNet(AtomisticModel):
         cutoff: radius in Å.
         radial: radial basis.
         envelope: how neighbours fade at the cutoff; ``cosine`` is C¹, ``polynomial`` C².
+        radial_knots: knots of a table of the radial functions; 0 for none (:class:`~molzoo.nn.RadialTable`).
         irreps_out: scalars to give for each atom.
 
     Differs from the paper: filters are multiplied by an envelope (the paper has none; both reference implementations have the
@@ -85,14 +85,21 @@ class SchNet(AtomisticModel):
         cutoff: float = 5.0,
         radial: RadialName = "gaussian",
         envelope: EnvelopeName = "cosine",
+        radial_knots: int = 0,
         irreps_out: str = "0e",
     ) -> None:
         super().__init__(cutoff, irreps_out)
+        self.table = RadialTable(radial_knots, cutoff)
         self.embedding = nn.Embedding(100, channels)
         self.radial = radial_basis(radial, n_radial, cutoff)
         self.envelope = Envelope(envelope, cutoff)
         self.interactions = nn.ModuleList(Interaction(channels, n_filters, n_radial) for _ in range(n_layers))
         self.readout = ScalarReadout(channels, self.irreps_out, ShiftedSoftplus())
+
+    def radial_weights(self, d: Float[Tensor, " P"], clamp: bool = True) -> list[Float[Tensor, "P n_filters"]]:
+        """W(d) of each interaction."""
+        e, f = self.radial(d).to(self.dtype), self.envelope(d, clamp)[:, None].to(self.dtype)
+        return [interaction.get_submodule("filter")(e) * f for interaction in self.interactions]
 
     def features(self, graph: Any) -> Float[Tensor, "N C"]:
         """x^T of each atom."""
@@ -100,9 +107,8 @@ class SchNet(AtomisticModel):
         d, u = geometry(graph, self.dtype)
         src, dst = graph.edge_index
         edges = Edges(src, dst, len(graph.z), w_row=graph.pair_index)
-        e, f = self.radial(d).to(u), self.envelope(d)[:, None].to(u)
         Y = torch.ones_like(u[:, :1])  # the harmonic of degree 0
         x = self.embedding(graph.z)
-        for interaction in self.interactions:
-            x = x + interaction(x, e, f, Y, edges)
+        for interaction, W in zip(self.interactions, self.table(self.radial_weights, d), strict=True):
+            x = x + interaction(x, W, Y, edges)
         return x

@@ -22,6 +22,7 @@ from molzoo.nn import (
     Envelope,
     EnvelopeName,
     RadialName,
+    RadialTable,
     ShiftedSoftplus,
     couplings,
     features_up_to,
@@ -92,13 +93,12 @@ class Layer(nn.Module):
     def forward(
         self,
         V: Float[Tensor, "N in"],
-        e: Float[Tensor, "P n_radial"],
-        f: Float[Tensor, "P 1"],
+        F: Float[Tensor, "P weights"],
         Y: Float[Tensor, "E harmonics"],
         edges: Edges,
     ) -> Float[Tensor, "N out"]:
         """The next features of each point, in the layout ir_mul."""
-        summed = self.convolution(self.norm * V, Y, f * self.radial(e), edges)
+        summed = self.convolution(self.norm * V, Y, F, edges)
         return self.nonlinearity(self.self_interaction(summed) + self.own(V))
 
 
@@ -118,6 +118,7 @@ class TFN(AtomisticModel):
         cutoff: radius in Å.
         radial: radial basis.
         envelope: how neighbours fade at the cutoff; ``polynomial`` is C², ``cosine`` C¹.
+        radial_knots: knots of a table of the radial functions; 0 for none (:class:`~molzoo.nn.RadialTable`).
         irreps_out: what to give for each atom, up to l_max.
 
     Differs from the paper: neighbours end at a cutoff; sums are divided by √n̄; filters of one input and filter degree have
@@ -143,9 +144,11 @@ class TFN(AtomisticModel):
         cutoff: float = 5.0,
         radial: RadialName = "gaussian",
         envelope: EnvelopeName = "polynomial",
+        radial_knots: int = 0,
         irreps_out: str = "0e",
     ) -> None:
         super().__init__(cutoff, irreps_out)
+        self.table = RadialTable(radial_knots, cutoff)
         if nonlinearity not in ("norm", "gate"):
             raise ValueError(f"there is no nonlinearity {nonlinearity!r}{nearest(nonlinearity, ['norm', 'gate'])}")
         hidden = features_up_to(l_max, channels, parity)
@@ -165,15 +168,19 @@ class TFN(AtomisticModel):
         only(irreps, self.irreps_out)  # a pseudoscalar, say, needs three layers
         self.readout = Linear(irreps, self.irreps_out, biases=True)
 
+    def radial_weights(self, d: Float[Tensor, " P"], clamp: bool = True) -> list[Float[Tensor, "P _"]]:
+        """f(d) R(d) of each layer."""
+        e, f = self.radial(d).to(self.dtype), self.envelope(d, clamp)[:, None].to(self.dtype)
+        return [f * layer.get_submodule("radial")(e) for layer in self.layers]
+
     def features(self, graph: Any) -> Float[Tensor, "N features"]:
         """The tensors of each atom after the last layer."""
         graph = connect(graph, self.cutoff)
         d, u = geometry(graph, self.dtype)
         src, dst = graph.edge_index
         edges = Edges(src, dst, len(graph.z), w_row=graph.pair_index)
-        e, f = self.radial(d).to(self.dtype), self.envelope(d)[:, None].to(self.dtype)
         Y = spherical_harmonics(range(self.l_max + 1), u, normalize=False, normalization="component")
         V, _ = self.embedding(graph.z)
-        for layer in self.layers:
-            V = layer(V, e, f, Y, edges)
+        for layer, F in zip(self.layers, self.table(self.radial_weights, d), strict=True):
+            V = layer(V, F, Y, edges)
         return join(split(V, self.irreps_features, "ir_mul"), like=V)

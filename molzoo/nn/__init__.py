@@ -7,6 +7,7 @@ from molzoo.nn.fully_connected import FullyConnectedNet
 from molzoo.nn.gated import features_up_to, gate
 from molzoo.nn.mlp import ShiftedSoftplus, dense, mlp
 from molzoo.nn.radial import BesselBasis, GaussianBasis, RadialName, radial_basis
+from molzoo.nn.radial_table import RadialTable
 from molzoo.nn.readout import Linear, ScalarReadout, only
 from molzoo.nn.scatter import mean_rows, sum_rows
 from molzoo.nn.soft_one_hot import bessel, soft_one_hot_linspace, soft_unit_step
@@ -25,6 +26,7 @@ __all__ = [
     "Linear",
     "Path",
     "RadialName",
+    "RadialTable",
     "ScalarReadout",
     "ShiftedSoftplus",
     "bessel",

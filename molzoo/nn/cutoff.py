@@ -32,10 +32,10 @@ class Envelope(nn.Module):
             raise ValueError(f"there is no envelope {name!r}{nearest(name, get_args(EnvelopeName))}")
         self.name, self.cutoff = name, cutoff
 
-    def forward(self, d: Float[Tensor, " P"]) -> Float[Tensor, " P"]:
-        """f(d) for each distance."""
+    def forward(self, d: Float[Tensor, " P"], clamp: bool = True) -> Float[Tensor, " P"]:
+        """f(d) for each distance; without ``clamp``, the formula goes on beyond the cutoff, as radial tables need it."""
         # Clamped, not masked: at x = 1 the value and the first derivative are zero already.
-        x = (d / self.cutoff).clamp(max=1.0)
+        x = (d / self.cutoff).clamp(max=1.0) if clamp else d / self.cutoff
         if self.name == "cosine":
             return 0.5 * (torch.cos(torch.pi * x) + 1)
         # The same polynomial by its threefold root: no cancellation, so never negative, and exact near the cutoff.
