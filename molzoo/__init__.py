@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from molzoo.models import create_model as create_model
     from molzoo.models import list_models as list_models
     from molzoo.predictor import Predictor as Predictor
+    from molzoo.tabulate import tabulate as tabulate
     from molzoo.train import fit as fit
 
 __version__ = "0.1.0"
@@ -27,6 +28,7 @@ _HOME = {
     "load": "checkpoint",
     "fit": "train",
     "MolzooCalculator": "calculator",
+    "tabulate": "tabulate",
 }
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``molzoo train | test | predict | list | info | doctor | data``.
+"""The command line: ``molzoo train | test | predict | tabulate | list | info | doctor | data``.
 
 Nothing heavy is imported before the command is known, so help and misspelt commands are answered at once.
 """
@@ -13,13 +13,14 @@ COMMANDS = {
     "train": ("train", "CONFIG… [--section.key VALUE…]   train a model from YAML; shipped configurations go by name"),
     "test": ("use", "MODEL CONFIG|FILE              errors of a trained model on labelled data"),
     "predict": ("use", "MODEL FILE -o OUT              predictions for a file of structures of any size"),
+    "tabulate": ("use", "MODEL FILE -o OUT              a faster model: its radial networks as tables, compared on a file"),
     "list": ("show", "                               the models of the zoo and the shipped configurations"),
     "info": ("show", "NAME|MODEL                     what is known of a model of the zoo, or of a trained one"),
     "doctor": ("doctor", "                               versions, back ends, and why an optional one is missing"),
     "data": ("data", "card|fetch|verify|split        look at, download, check or split a data set"),
 }
 
-HELP = "usage: molzoo COMMAND …\n\n" + "\n".join(f"  {name:<9}{text}" for name, (_, text) in COMMANDS.items())
+HELP = "usage: molzoo COMMAND …\n\n" + "\n".join(f"  {name:<10}{text}" for name, (_, text) in COMMANDS.items())
 HELP += "\n\nmolzoo COMMAND --help says more. Set MOLZOO_TRACEBACK=1 to see where an error arose."
 
 

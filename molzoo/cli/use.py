@@ -1,4 +1,4 @@
-"""``molzoo test`` and ``molzoo predict``: what a trained model is for."""
+"""``molzoo test``, ``molzoo predict`` and ``molzoo tabulate``: what a trained model is for."""
 
 import argparse
 import json
@@ -49,6 +49,33 @@ def predict_(words: list[str]) -> None:
         raise ValueError(f"--max_edges is a number of edges, 1 or more; got {options.max_edges}")
     n = predict(_load(options), options.source, options.out, options.names, options.max_edges)
     print(f"{n} structures: {options.out}")
+
+
+def tabulate_(words: list[str]) -> None:
+    """A trained model with tables in place of its radial networks."""
+    parser = _Parser("tabulate", "MODEL FILE -o OUT [--knots 256]")
+    parser.add_argument("model", metavar="MODEL", help="a model.pt")
+    parser.add_argument("structures", metavar="FILE", help="structures to compare on, in any format that ASE reads")
+    parser.add_argument("-o", "--out", metavar="OUT", required=True, help="where the new model goes, e.g. table.pt")
+    parser.add_argument("--knots", type=int, default=256, metavar="N", help="knots from 0 to the cutoff; 256 by default")
+    options = parser.parse_args(words)
+    import ase.io
+
+    from molzoo.checkpoint import load, read, save
+    from molzoo.graph import from_ase
+    from molzoo.quantities import quantity
+    from molzoo.tabulate import tabulate
+
+    if Path(options.out).resolve() == Path(options.model).resolve():
+        raise ValueError(f"{options.out!r} is the model that is read; give the one with tables another name")
+    if not Path(options.structures).is_file():
+        raise FileNotFoundError(f"there is no file {options.structures!r}; give a file of structures that ASE reads")
+    graphs = map(from_ase, ase.io.iread(options.structures, index=":"))
+    table, largest = tabulate(load(options.model), graphs, options.knots)
+    save(table, options.out, read(options.model)[0]["config"])
+    for name, deviation in largest.items():
+        print(f"{name:<16} changes by at most {deviation:.1e} {quantity(name).unit}")
+    print(f"{options.knots} knots: {options.out}")
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:

@@ -38,7 +38,8 @@ class RadialTable(nn.Module):
 
     The coefficients are those of the quasi-interpolant that keeps polynomials of degree 5 (δ: central difference), so values
     are off by O(h⁶), slopes by O(h⁵), curvatures by O(h⁴). With 256 knots to 5 Å and a network of eight Bessel functions they
-    are off by 1e-7, 2e-6 and 1e-5 of the largest; 50 Gaussians are narrower and want 512. Four times differentiable in d; any number of times in the networks' weights.
+    are off by 1e-7, 2e-6 and 1e-5 of the largest; 50 Gaussians are narrower and want 512. Four times
+    differentiable in d, any number of times in the networks' weights.
 
     The knots span [0, r_c]. At the cutoff W is zero to that error only, and exactly zero beyond.
 
