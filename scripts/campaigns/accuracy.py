@@ -98,11 +98,12 @@ def write(name: str, words: list[str], results: dict, points: list[dict]) -> Non
 def tabulate() -> None:
     """One table and one picture of all records."""
     records = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
+    records = {name: record for name, record in records.items() if "curve" in record}  # others are of speed
     lines = [
         "# Results",
         "",
-        "Test errors of committed configurations, evaluated once; nothing was chosen by them. Each row is a JSON file beside",
-        "this one, written by `scripts/campaigns/accuracy.py`, with command, commit, machine and the error at earlier times.",
+        "Test errors of committed configurations, evaluated when a run had ended; nothing was chosen by them. Each row is a JSON",
+        "file beside this one, written by `scripts/campaigns/accuracy.py`, with command, commit, machine and the error at earlier times.",
         "",
         "| run | quantity | test MAE | mean of training labels, after references | minutes of training | machine |",
         "|---|---|---|---|---|---|",
