@@ -1,6 +1,6 @@
 """Products of two features on a CPU, row by row: copies of x are coupled with y, then weighted.
 
-    z_p[k, u] = Σ_ij C_p[i, j, k] x[i, u] y[j]                                  for each path p ,
+    z_p[k, u] = Σ_ij C_p[i, j, k] x[i, u] y[j]   or   Σ_ij C_p[i, j, k] x[i, u] y[j, u]         for each path p ,
     out[k, w] = Σ_p Σ_u W_p[u, w] z_p[k, u]   or   Σ_p w_p[u] z_p[k, u]   or   Σ_p z_p[k, u] .
 
 With a cotangent g, Q = g · out is linear in each of x, y, w and g. One pass over the rows makes any of its partial
@@ -21,10 +21,16 @@ from molzoo.shapes import Float, Tensor
 
 _NAMES = "xywg"
 
-Tensors = dict[str, Tensor]
+# fmt: off
+_PATH = ["first", "last", "kind", "alike", "x", "x_row", "y", "y_row", "copy", "y_step", "w", "w_step",
+         "components", "copies", "mixed", "width", "z", "z_row", "z_copy"]
+# fmt: on
+"""What the loops know of a path, all whole numbers: its pairs, places and sizes."""
 
-_CHUNK = 400_000
-"""Numbers of z that are made before weights that are the same for all rows mix them in one product: they fit into the cache."""
+_CHUNK = 160_000, 64
+"""Numbers of z that fit into the cache, and rows that make a product of matrices worth its while."""
+
+Tensors = dict[str, Tensor]
 
 
 class Block(NamedTuple):
@@ -36,16 +42,19 @@ class Block(NamedTuple):
 
 
 class BilinearPath(NamedTuple):
-    """Block of x ⊗ the components of y from ``y`` on → block of out, by ``table`` C and the weights from ``w`` on.
+    """A coupling of block ``x`` with copy ``copy`` of block ``y``, or copy by copy if that is None, into block ``out``.
 
-    ``weights`` are "mix" (W, a matrix), "scale" (w, one for each copy) or, of all paths together, "none".
+    ``weights`` are "mix" (W, a matrix), "scale" (w, one for each copy) or, of all paths together, "none"; the first is number
+    ``w``, and that of the next copy ``step`` further. ``table`` is C.
     """
 
     x: int
     y: int
+    copy: int | None
     out: int
-    w: int
     weights: str
+    w: int
+    step: int
     table: np.ndarray
 
 
@@ -54,27 +63,27 @@ class BilinearProgram:
     """Paths as numbers.
 
     Args:
-        x, out: the blocks of x and out, without gaps.
-        y, w: the numbers of components of y and of weights.
+        x, y, out: the blocks of x, y and out, without gaps.
+        w: the number of weights.
         paths: the couplings; if ``shared``, sorted by block of out.
         shared: whether weights are the same for all rows; then all of them are to mix.
-        copies_first: whether copies, and not components, are the slow index in a block of x and of out.
+        copies_first: whether copies, and not components, are the slow index in a block.
     """
 
     x: Sequence[Block]
-    y: int
-    w: int
+    y: Sequence[Block]
     out: Sequence[Block]
+    w: int
     paths: Sequence[BilinearPath]
     shared: bool
     copies_first: bool
-    _tables: dict[torch.dtype, tuple[np.ndarray, ...]] = field(default_factory=dict, repr=False)
+    _tables: dict[torch.dtype, tuple[Any, ...]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def dim(self) -> dict[str, int]:
         """Length of a row of each argument of Q."""
-        x, out = (sum(block.dim * block.mul for block in blocks) for blocks in (self.x, self.out))
-        return {"x": x, "y": self.y, "w": self.w, "g": out}
+        x, y, out = (sum(block.dim * block.mul for block in blocks) for blocks in (self.x, self.y, self.out))
+        return {"x": x, "y": y, "w": self.w, "g": out}
 
     @cached_property
     def work(self) -> int:
@@ -94,59 +103,65 @@ class BilinearProgram:
 
     @property
     def chunk(self) -> int:
-        """How many rows of z fit into the cache."""
-        return max(1, _CHUNK // max(1, sum(self.widths)))
+        """How many rows of z are made before they are mixed."""
+        fit, least = _CHUNK
+        return max(least, fit // sum(self.widths))
 
-    def stacked(self, z: Tensor) -> list[Tensor]:
-        """The tables (rows · components, copies) of each block of out, one after the other in the memory of ``z``."""
-        parts = z.view(-1).split([len(z) * width for width in self.widths]) if self.widths else ()
-        return [part.view(-1, n) for part, (_, n) in zip(parts, self.reached, strict=True)]
+    def stacked(self, memory: Tensor, rows: int, mixed: bool = False) -> list[Tensor]:
+        """The tables (rows · components, copies): of z one after the other in ``memory``, of out where its blocks begin."""
+        begins = accumulate(self.widths, initial=0) if mixed else [block.start for block, _ in self.reached]
+        shapes = [(block.dim, n if mixed else block.mul) for block, n in self.reached]
+        return [memory[at * rows :][: rows * dim * n].view(-1, n) for at, (dim, n) in zip(begins, shapes, strict=False)]
 
     def matrices(self, w: Tensor | None) -> list[Tensor]:
         """W of each block of out."""
-        parts = w.split([n * block.mul for block, n in self.reached]) if w is not None and self.reached else ()
+        parts = () if w is None else w.split([n * block.mul for block, n in self.reached])
         return [part.view(n, -1) for part, (_, n) in zip(parts, self.reached, strict=False)]
 
-    def blocks(self, out: Tensor | None) -> list[Tensor]:
-        """The blocks (rows, components, copies) of a vector, as views."""
-        if out is None:
-            return []
-        flat = [(out[:, b.start : b.start + b.dim * b.mul], b) for b, _ in self.reached]
-        return [t.unflatten(-1, (b.mul, b.dim)).mT if self.copies_first else t.unflatten(-1, (b.dim, b.mul)) for t, b in flat]
-
-    def tables(self, dtype: torch.dtype) -> tuple[np.ndarray, ...]:
-        """Paths, pairs (i, k) of their couplings, components and coefficients of y in each pair, and blocks to be turned."""
+    def tables(self, dtype: torch.dtype) -> tuple[Any, ...]:
+        """Paths; their pairs (i, k), the components and the coefficients of y in each pair; the blocks of x, y and out."""
         if dtype not in self._tables:
             paths, pairs, terms = self._paths()
-            turned = [self.x if self.copies_first else (), self.out if self.copies_first and not self.shared else ()]
-            index = [np.array(rows, dtype=np.uint64).reshape(-1, n) for rows, n in ((paths, 11), (pairs, 4))]
-            components, values = np.array([t[0] for t in terms], dtype=np.uint64), np.array([t[1] for t in terms])
-            values = values.astype(np.float32 if dtype == torch.float32 else np.float64)
-            self._tables[dtype] = *index, components, values, *(np.array(b, dtype=np.uint64).reshape(-1, 3) for b in turned)
+            values = np.array([c for _, c in terms], dtype=np.float32 if dtype == torch.float32 else np.float64)
+            index = _index(pairs, 4), _index([(j,) for j, _ in terms], 1)[:, 0].copy(), values
+            blocks = tuple(
+                _index(of, 3) for of in (self.x, self.y, [Block(0, 1, self.w)], [block for block, _ in self.reached])
+            )
+            self._tables[dtype] = np.array(paths, dtype=[(name, np.uint64) for name in _PATH]), index, blocks
         return self._tables[dtype]
 
     def _paths(self) -> tuple[list[Any], list[Any], list[Any]]:
         paths: list[Any] = []
         pairs: list[Any] = []
         terms: list[Any] = []
-        tables = {block: (before, n) for (block, n), before in zip(self.reached, accumulate([0, *self.widths]), strict=False)}
-        seen = dict.fromkeys(tables, 0)
+        seen: dict[int, tuple[int, int]] = {}  # paths of many copies of y have one table
+        copies = dict.fromkeys(range(len(self.out)), 0)
+        before = dict(zip([block for block, _ in self.reached], accumulate(self.widths, initial=0), strict=False))
+        mixed = dict(self.reached)
         for path in self.paths:
-            x, out = self.x[path.x], self.out[path.out]
+            x, y, out = self.x[path.x], self.y[path.y], self.out[path.out]
             dim, _, components = path.table.shape
-            begin = len(pairs)
-            for k, i in np.ndindex(components, dim):
-                at = [(path.y + j, float(c)) for j, c in enumerate(path.table[i, :, k]) if abs(c) > 1e-12]
-                if at:
-                    pairs.append((x.start + i * x.mul, k, len(terms), len(terms) + len(at)))
-                    terms += at
+            if id(path.table) not in seen:
+                begin = len(pairs)
+                for k, i in np.ndindex(components, dim):
+                    at = [(j, float(c)) for j, c in enumerate(path.table[i, :, k]) if abs(c) > 1e-12]
+                    if at:
+                        pairs.append((i, k, len(terms), len(terms) + len(at)))
+                        terms += at
+                seen[id(path.table)] = begin, len(pairs)
             kind = 0 if self.shared else ("none", "scale", "mix").index(path.weights)
             # z goes to a row of out, or into the table of its block, from the copies of this path on.
-            before, copies = tables[out] if self.shared else (0, out.mul)
-            place = (before, components * copies, seen[out]) if self.shared else (0, self.dim["g"], out.start)
-            seen[out] += x.mul
-            paths.append((begin, len(pairs), kind, path.w, components, x.mul, out.mul, copies, *place))
+            width = mixed[out] if self.shared else out.mul
+            place = before[out] if self.shared else out.start, components * width, copies[path.out]
+            copies[path.out] += x.mul
+            ends = x.start, x.dim * x.mul, y.start, y.dim * y.mul, path.copy or 0, y.mul
+            sizes = components, x.mul, out.mul, width
+            paths.append((*seen[id(path.table)], kind, path.copy is None, *ends, path.w, path.step, *sizes, *place))
         return paths, pairs, terms
+
+
+def _index(rows: Sequence[Any], columns: int) -> np.ndarray:
+    return np.array(rows, dtype=np.uint64).reshape(-1, columns)
 
 
 def bilinear(

@@ -6,6 +6,7 @@ negative, the compiler makes no vector loops.
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 
 from molzoo.kernels.bilinear import _NAMES, BilinearProgram, Tensors
-from molzoo.kernels.cpu import _shared
+from molzoo.kernels.cpu import shares
 from molzoo.kernels.solid import _jit
 from molzoo.shapes import Tensor
 
@@ -24,6 +25,9 @@ def _inline(loop: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _U = np.uint64
+
+_ROWS = 16
+"""Rows that are turned and coupled at a time: they fit into the innermost cache."""
 
 
 class _Pair(NamedTuple):
@@ -52,18 +56,19 @@ def evaluate(program: BilinearProgram, wanted: str, values: Tensors, moved: Tens
             _mixed(program, rows, xys, wgs, made)
         elif not program.shared:
             for xy, wg in product(xys, wgs):
-                _run(program, rows, (*xy[1:], *wg[1:]), {s: made[s] for s in xy.wanted & wg.wanted})
+                _run(program, (*xy[1:], *wg[1:]), {s: made[s] for s in xy.wanted & wg.wanted})
     return tuple(made[name] for name in wanted)
 
 
-def _run(program: BilinearProgram, rows: int, given: Sequence[Tensor | None], made: Tensors) -> None:
-    """One pass with x, y, w and g, which adds to what is made."""
+def _run(program: BilinearProgram, given: Sequence[Tensor | None], made: Tensors, fresh: bool = False) -> None:
+    """One pass with x, y, w and g, which adds to what is made; for shared weights g is z, of any content if ``fresh``."""
     like = next(t for t in given if t is not None)
-    n = next(len(t) for t in (*given, *made.values()) if t is not None)
-    nothing = like.new_empty(n, 0)
+    rows = next(len(t) for t in (*given, *made.values()) if t is not None)
+    nothing = like.new_empty(rows, 0)
     arrays = [(nothing if t is None else t).numpy() for t in (*given, *map(made.get, _NAMES))]
-    tables = *program.tables(like.dtype), tuple(name in made for name in _NAMES)
-    for call in _shared(np.arange(n + 1), n * program.work, lambda a, b: _rows(a, b, rows, *tables, *arrays)):
+    options = rows, program.shared, fresh, program.copies_first, tuple(name in made for name in _NAMES)
+    tables = program.tables(like.dtype)
+    for call in shares(np.arange(rows + 1), rows * program.work, lambda a, b: _rows(a, b, *options, *tables, *arrays)):
         call()
 
 
@@ -72,164 +77,220 @@ def _mixed(program: BilinearProgram, rows: int, xys: Sequence[_Pair], wgs: Seque
     like = next(t for t in (*xys[0][1:], *wgs[0][1:]) if t is not None)
     step = max(1, min(rows, program.chunk * torch.get_num_threads()))
     of_z, of_twin = (any(pair.wanted & set(names) for pair in pairs) for names, pairs in (("wg", wgs), ("xy", xys)))
-    z, twin = (like.new_empty(step, sum(program.widths)) for _ in range(2))
-    zs, twins = program.stacked(z), program.stacked(twin)
-    Ws, gs = [program.matrices(pair.first) for pair in wgs], [program.blocks(pair.second) for pair in wgs]
-    dW, dg = program.matrices(made.get("w")), program.blocks(made.get("g"))
+    wide = sum(program.widths)
+    z, twin, out = (like.new_empty(step * n) for n in (wide, wide, program.dim["g"]))
+    cotangents = [torch.empty_like(out) for _ in wgs]
+    Ws, dW = [program.matrices(pair.first) for pair in wgs], program.matrices(made.get("w"))
+    blocks = program.tables(like.dtype)[-1][-1]
+
+    @cache  # all chunks but the last are of one size
+    def tables(n: int) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
+        mixed = [program.stacked(t, n, mixed=True) for t in (z, twin)]
+        return mixed, [program.stacked(t, n) for t in (out, *cotangents)]
+
     for first in range(0, rows, step):
         here, n = slice(first, first + step), min(step, rows - first)
-        cotangents = [[g[here].reshape(-1, g.shape[-1]) for g in blocks] for blocks in gs]
+        (zs, twins), (outs, *gs) = tables(n)
+        for pair, memory in zip(wgs, cotangents, strict=True):
+            if pair.second is not None:
+                _stack(blocks, program.copies_first, pair.second[here].numpy(), memory.numpy(), False)
         if of_twin:
-            for number, (W, g) in enumerate(zip(Ws, cotangents, strict=True)):
-                for W_o, g_o, table in zip(W, g, twins, strict=True):
-                    out = table[: len(g_o)]
-                    torch.addmm(out, g_o, W_o.mT, beta=number > 0, out=out)
-        z.zero_()
-        for pair in xys:
+            for number, (W, g) in enumerate(zip(Ws, gs, strict=True)):
+                for W_o, g_o, result in zip(W, g, twins, strict=True):
+                    torch.addmm(result, g_o, W_o.mT, beta=number > 0, out=result)
+        for number, pair in enumerate(xys):
             x, y = (None if t is None else t[here] for t in pair[1:])
-            results = {name: made[name][here] for name in pair.wanted & {"x", "y"}} | ({"g": z[:n]} if of_z else {})
-            _run(program, step, (x, y, None, twin[:n] if of_twin else None), results)
-        for pair, W, g in zip(wgs, Ws, cotangents, strict=True):
+            results = {name: made[name][here] for name in pair.wanted & {"x", "y"}} | (
+                {"g": z[: n * wide].view(n, -1)} if of_z else {}
+            )
+            _run(program, (x, y, None, twin[: n * wide].view(n, -1) if of_twin else None), results, number == 0)
+        for pair, W, g in zip(wgs, Ws, gs, strict=True):
+            for k, z_o in enumerate(zs):
+                if "g" in pair.wanted:
+                    torch.mm(z_o, W[k], out=outs[k])
+                if "w" in pair.wanted:
+                    dW[k].addmm_(z_o.mT, g[k])
             if "g" in pair.wanted:
-                for W_o, table, total in zip(W, zs, dg, strict=True):
-                    result = total[here]
-                    result += (table[: n * result.shape[1]] @ W_o).view(result.shape)
-            if "w" in pair.wanted:
-                for total, table, g_o in zip(dW, zs, g, strict=True):
-                    total.addmm_(table[: len(g_o)].mT, g_o)
+                _stack(blocks, program.copies_first, made["g"][here].numpy(), out.numpy(), True)
 
 
-@_jit
-def _turn(blocks, source, target, back):
-    """Components become the slow index, or the fast one again."""
+@_inline
+def _turn(blocks, copies_first, first, last, vectors, tables, size, back):
+    """Blocks of vectors as tables (``size`` rows, components, copies), one after the other; or, ``back``, added to vectors."""
     zero = _U(0)
-    for b in range(len(blocks)):
-        start, dim, mul = blocks[b, 0], blocks[b, 1], blocks[b, 2]
-        for i in range(zero, dim):
-            for u in range(zero, mul):
+    for n in range(first, last if vectors.shape[1] else first):
+        for b in range(len(blocks)):
+            start, dim, mul = blocks[b, 0], blocks[b, 1], blocks[b, 2]
+            near, far = (_U(1), dim) if copies_first else (mul, _U(1))  # from one component, and one copy, to the next
+            for k in range(zero, dim):
+                at, to = start + k * near, start * size + ((n - first) * dim + k) * mul
                 if back:
-                    target[start + u * dim + i] += source[start + i * mul + u]
+                    for c in range(zero, mul):
+                        vectors[n, at + c * far] += tables[to + c]
                 else:
-                    target[start + i * mul + u] = source[start + u * dim + i]
-
-
-@_inline
-def _weighted(kind, K, U, C, L, w0, w, g0, g, twin):
-    """W g, or w g."""
-    zero = _U(0)
-    for k in range(zero, K):
-        if kind == 1:
-            for u in range(zero, U):
-                twin[k * U + u] = w[w0 + u] * g[g0 + k * L + u]
-        else:
-            for u in range(zero, U):
-                s = w.dtype.type(0)
-                for c in range(zero, C):
-                    s += w[w0 + u * C + c] * g[g0 + k * L + c]
-                twin[k * U + u] = s
-
-
-@_inline
-def _finished(kind, K, U, C, L, w0, w, dw, g0, g, dg, z, wanted):
-    """From z, what is wanted of out = W z and g z."""
-    zero = _U(0)
-    for k in range(zero, K):
-        if kind == 1:
-            if wanted[3]:
-                for u in range(zero, U):
-                    dg[g0 + k * L + u] += w[w0 + u] * z[k * U + u]
-            if wanted[2]:
-                for u in range(zero, U):
-                    dw[w0 + u] += g[g0 + k * L + u] * z[k * U + u]
-        else:
-            for u in range(zero, U):
-                a = z[k * U + u]
-                if wanted[3]:
-                    for c in range(zero, C):
-                        dg[g0 + k * L + c] += a * w[w0 + u * C + c]
-                if wanted[2]:
-                    for c in range(zero, C):
-                        dw[w0 + u * C + c] += a * g[g0 + k * L + c]
-
-
-@_inline
-def _coupled(pairs, first, last, terms, values, U, step, x, y, r0, z):
-    """z_k += a x_i for the pairs (i, k) of a path, a = Σ_j C y_j."""
-    for q in range(first, last):
-        i, s = pairs[q, 0], r0 + pairs[q, 1] * step
-        a = y.dtype.type(0)
-        for t in range(pairs[q, 2], pairs[q, 3]):
-            a += values[t] * y[terms[t]]
-        for u in range(_U(0), U):
-            z[s + u] += a * x[i + u]
-
-
-@_inline
-def _coupled_x(pairs, first, last, terms, values, U, step, y, dx, r0, twin):
-    for q in range(first, last):
-        i, s = pairs[q, 0], r0 + pairs[q, 1] * step
-        a = y.dtype.type(0)
-        for t in range(pairs[q, 2], pairs[q, 3]):
-            a += values[t] * y[terms[t]]
-        for u in range(_U(0), U):
-            dx[i + u] += a * twin[s + u]
-
-
-@_inline
-def _coupled_y(pairs, first, last, terms, values, U, step, x, dy, r0, twin):
-    for q in range(first, last):
-        i, s = pairs[q, 0], r0 + pairs[q, 1] * step
-        b = x.dtype.type(0)
-        for u in range(_U(0), U):
-            b += x[i + u] * twin[s + u]
-        for t in range(pairs[q, 2], pairs[q, 3]):
-            dy[terms[t]] += values[t] * b
+                    for c in range(zero, mul):
+                        tables[to + c] = vectors[n, at + c * far]
 
 
 @_jit
-def _rows(first, last, rows, paths, pairs, terms, values, turn_x, turn_g, wanted, x, y, w, g, dx, dy, dw, dg):
-    """Rows ``first`` to ``last`` of the partial derivatives that are wanted."""
-    of_x, of_y, of_z = wanted[0], wanted[1], wanted[2] or wanted[3]
-    most = _U(max(x.shape[1], dx.shape[1], g.shape[1], dg.shape[1]))
-    for p in range(len(paths)):
-        most = max(most, paths[p, 4] * paths[p, 5])
-    scratch = np.zeros((6, most), y.dtype)
-    flat_g, flat_dg = g.reshape(-1), dg.reshape(-1)
-    for n in range(_U(first), _U(last)):
-        x_n, dx_n, g_n, dg_n = x[n], dx[n], flat_g, flat_dg
-        if len(turn_x):
-            _turn(turn_x, x[n], scratch[0], False)
-            x_n, dx_n = scratch[0], scratch[1]
-            dx_n[:] = 0
-        if len(turn_g):
-            if g.shape[1]:
-                _turn(turn_g, g[n], scratch[2], False)
-            g_n, dg_n = scratch[2], scratch[3]
-            dg_n[:] = 0
-        for p in range(len(paths)):
-            kind, w0, K, U, C, L = paths[p, 2], paths[p, 3], paths[p, 4], paths[p, 5], paths[p, 6], paths[p, 7]
-            g0 = paths[p, 10] if len(turn_g) else paths[p, 8] * _U(rows) + n * paths[p, 9] + paths[p, 10]
-            a, b = paths[p, 0], paths[p, 1]
-            if kind == 0:
-                if wanted[3]:
-                    _coupled(pairs, a, b, terms, values, U, L, x_n, y[n], g0, dg_n)
+def _stack(blocks, copies_first, vectors, tables, back):
+    _turn(blocks, copies_first, _U(0), _U(len(vectors)), vectors, tables, _U(len(vectors)), back)
+
+
+@_inline
+def _weighted(path, rows, W, w_row, G, g0, T):
+    """W g, or w g."""
+    zero, K, U, C, L, step = _U(0), path.components, path.copies, path.mixed, path.width, path.w_step
+    for n in range(zero, rows):
+        w0 = n * w_row + path.w
+        for k in range(zero, K):
+            t0, k0 = (n * K + k) * U, g0 + n * path.z_row + k * L
+            if path.kind == 1:
+                for u in range(zero, U):
+                    T[t0 + u] = W[w0 + u] * G[k0 + u]
+            else:
+                for u in range(zero, U):
+                    at, t = w0 + u * step, W.dtype.type(0)
+                    for c in range(zero, C):
+                        t += W[at + c] * G[k0 + c]
+                    T[t0 + u] = t
+
+
+@_inline
+def _finished(path, rows, Z, W, dW, w_row, G, dG, g0, of_w, of_g):
+    """From z, what is wanted of out = W z and g z."""
+    zero, K, U, C, L, step = _U(0), path.components, path.copies, path.mixed, path.width, path.w_step
+    for n in range(zero, rows):
+        w0 = n * w_row + path.w
+        for k in range(zero, K):
+            z0, k0 = (n * K + k) * U, g0 + n * path.z_row + k * L
+            if path.kind == 1:
+                if of_g:
+                    for u in range(zero, U):
+                        dG[k0 + u] += W[w0 + u] * Z[z0 + u]
+                if of_w:
+                    for u in range(zero, U):
+                        dW[w0 + u] += G[k0 + u] * Z[z0 + u]
+            else:
+                for u in range(zero, U):
+                    at, z = w0 + u * step, Z[z0 + u]
+                    if of_g:
+                        for c in range(zero, C):
+                            dG[k0 + c] += z * W[at + c]
+                    if of_w:
+                        for c in range(zero, C):
+                            dW[at + c] += z * G[k0 + c]
+
+
+@_inline
+def _coupled(path, rows, tables, A, place, X, Y, T, dX, dY, Z, wanted):
+    """For the pairs (i, k) of a path and a = Σ_j C y_j: z_k += a x_i, dx_i += a t_k, and dy_j += C x_i · t_k."""
+    x0, y0, k0, row, L = place
+    of_x, of_y, of_z = wanted
+    pairs, terms, values = tables
+    zero, first, last, U, x_row, y_row, step = _U(0), path.first, path.last, path.copies, path.x_row, path.y_row, path.y_step
+    for n in range(zero, rows):
+        x_n, y_n, k_n = x0 + n * x_row, y0 + n * y_row, k0 + n * row
+        for q in range(first, last):
+            a = Y.dtype.type(0)
+            for t in range(pairs[q, 2], pairs[q, 3]):
+                a += values[t] * Y[y_n + terms[t] * step]
+            A[q] = a
+        if of_z:
+            for q in range(first, last):
+                i, k, a = x_n + pairs[q, 0] * U, k_n + pairs[q, 1] * L, A[q]
+                for u in range(zero, U):
+                    Z[k + u] += a * X[i + u]
+        if of_x:
+            for q in range(first, last):
+                i, k, a = x_n + pairs[q, 0] * U, k_n + pairs[q, 1] * L, A[q]
+                for u in range(zero, U):
+                    dX[i + u] += a * T[k + u]
+        if of_y:
+            for q in range(first, last):
+                i, k, b = x_n + pairs[q, 0] * U, k_n + pairs[q, 1] * L, Y.dtype.type(0)
+                for u in range(zero, U):
+                    b += X[i + u] * T[k + u]
+                for t in range(pairs[q, 2], pairs[q, 3]):
+                    dY[y_n + terms[t] * step] += values[t] * b
+
+
+@_inline
+def _multiplied(path, rows, tables, place, X, Y, T, dX, dY, Z, wanted):
+    """The same copy by copy: z_k += C x_i y_j, dx_i += C t_k y_j, dy_j += C x_i t_k."""
+    x0, y0, k0, row, L = place
+    of_x, of_y, of_z = wanted
+    pairs, terms, values = tables
+    zero, first, last, U, x_row, y_row, step = _U(0), path.first, path.last, path.copies, path.x_row, path.y_row, path.y_step
+    for n in range(zero, rows):
+        x_n, y_n, k_n = x0 + n * x_row, y0 + n * y_row, k0 + n * row
+        for q in range(first, last):
+            i, k = x_n + pairs[q, 0] * U, k_n + pairs[q, 1] * L
+            for t in range(pairs[q, 2], pairs[q, 3]):
+                j, c = y_n + terms[t] * step, values[t]
+                if of_z:
+                    for u in range(zero, U):
+                        Z[k + u] += c * X[i + u] * Y[j + u]
                 if of_x:
-                    _coupled_x(pairs, a, b, terms, values, U, L, y[n], dx_n, g0, g_n)
+                    for u in range(zero, U):
+                        dX[i + u] += c * T[k + u] * Y[j + u]
                 if of_y:
-                    _coupled_y(pairs, a, b, terms, values, U, L, x_n, dy[n], g0, g_n)
-                continue
-            twin, z = scratch[4], scratch[5]
-            if of_x or of_y:
-                _weighted(kind, K, U, C, L, w0, w[n], g0, g_n, twin)
-            if of_x:
-                _coupled_x(pairs, a, b, terms, values, U, U, y[n], dx_n, _U(0), twin)
-            if of_y:
-                _coupled_y(pairs, a, b, terms, values, U, U, x_n, dy[n], _U(0), twin)
-            if of_z:
-                z[: K * U] = 0
-                _coupled(pairs, a, b, terms, values, U, U, x_n, y[n], _U(0), z)
-                _finished(kind, K, U, C, L, w0, w[n], dw[n], g0, g_n, dg_n, z, wanted)
-        if len(turn_x) and of_x:
-            _turn(turn_x, dx_n, dx[n], True)
-        if len(turn_g) and wanted[3]:
-            _turn(turn_g, dg_n, dg[n], True)
+                    for u in range(zero, U):
+                        dY[j + u] += c * X[i + u] * T[k + u]
+
+
+@_jit
+def _scratch(a, b):
+    return np.empty(max(a.shape[1], b.shape[1]) * _ROWS, a.dtype)
+
+
+@_jit
+def _rows(begin, end, rows, shared, fresh, copies_first, wanted, paths, tables, blocks, x, y, w, g, dx, dy, dw, dg):
+    """Rows ``begin`` to ``end`` of the partial derivatives that are wanted."""
+    of_x, of_y, of_w, of_g = wanted
+    zero, size, most = _U(0), _U(_ROWS), _U(0)
+    for p in range(len(paths)):
+        most = max(most, paths[p].components * paths[p].copies)
+    A, t, z = np.empty(len(tables[0]), y.dtype), np.empty(most * size, y.dtype), np.empty(most * size, y.dtype)
+    X, dX, Y, dY = _scratch(x, dx), _scratch(x, dx), _scratch(y, dy), _scratch(y, dy)
+    W, dW, G, dG = _scratch(w, dw), _scratch(w, dw), g.reshape(-1), dg.reshape(-1)
+    if not shared:
+        G, dG = _scratch(g, dg), _scratch(g, dg)
+    w_row = _U(max(w.shape[1], dw.shape[1]))
+    for first in range(_U(begin), _U(end), size):
+        last = min(first + size, _U(end))
+        n = last - first
+        _turn(blocks[0], copies_first, first, last, x, X, size, False)
+        _turn(blocks[1], copies_first, first, last, y, Y, size, False)
+        dX[:], dY[:], dW[:] = 0, 0, 0
+        if not shared:
+            _turn(blocks[2], True, first, last, w, W, size, False)
+            _turn(blocks[3], copies_first, first, last, g, G, size, False)
+            dG[:] = 0
+        for p in range(len(paths)):
+            path = paths[p]
+            x0, y0, K, U = path.x * size, path.y * size + path.copy, path.components, path.copies
+            g0 = path.z * _U(rows) + first * path.z_row + path.z_copy if shared else path.z * size
+            place, T, Z, wish = (x0, y0, g0, path.z_row, path.width), G, dG, (of_x, of_y, of_g)
+            if path.kind:
+                place, T, Z, wish = (x0, y0, zero, K * U, U), t, z, (of_x, of_y, of_w or of_g)
+                if of_x or of_y:
+                    _weighted(path, n, W, w_row, G, g0, T)
+            if (path.kind or fresh) and (of_w or of_g):
+                for k in range(place[2], place[2] + n * place[3], place[4]):
+                    for u in range(zero, U):
+                        Z[k + u] = 0
+            if path.alike:
+                _multiplied(path, n, tables, place, X, Y, T, dX, dY, Z, wish)
+            else:
+                _coupled(path, n, tables, A, place, X, Y, T, dX, dY, Z, wish)
+            if path.kind and (of_w or of_g):
+                _finished(path, n, z, W, dW, w_row, G, dG, g0, of_w, of_g)
+        if of_x:
+            _turn(blocks[0], copies_first, first, last, dx, dX, size, True)
+        if of_y:
+            _turn(blocks[1], copies_first, first, last, dy, dY, size, True)
+        if of_w and not shared:
+            _turn(blocks[2], True, first, last, dw, dW, size, True)
+        if of_g and not shared:
+            _turn(blocks[3], copies_first, first, last, dg, dG, size, True)

@@ -93,9 +93,6 @@ def shares(ptr: np.ndarray, work: int, call: Callable[[int, int], None]) -> Iter
     return [lambda: call(0, bounds[1]), *(future.result for future in waiting)]
 
 
-_shared = shares  # bilinear_loops asks for it by this name
-
-
 @lru_cache(maxsize=1)
 def _pool(process: int, threads: int) -> ThreadPoolExecutor:
     """Threads of this process; one that was forked makes its own."""

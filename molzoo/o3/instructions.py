@@ -26,7 +26,11 @@ MODES = ("uvw", "uvu", "uvv", "uuw", "uuu", "uvuv", "uvu<v", "u<vw")
 
 
 class Instruction(NamedTuple):
-    """One path; its weights have ``path_shape``, and the result is multiplied by ``path_weight``."""
+    """One path; its weights have ``path_shape``, and the result is multiplied by ``path_weight``.
+
+    >>> Instruction(0, 0, 0, "uvu", True, 1.0, (8, 1)).path_shape
+    (8, 1)
+    """
 
     i_in1: int
     i_in2: int

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import torch
 
 from molzoo.o3.blocks import Layout, join, split
-from molzoo.o3.blocks import fits as fits  # tensor_product asks for it here
 from molzoo.o3.irreps import Irreps
 from molzoo.shapes import Float, Int, Tensor
 

@@ -27,13 +27,13 @@ from molzoo.o3.blocks import Layout, join, layout_of, split
 from molzoo.o3.exact import Exact
 from molzoo.o3.irreps import Irrep, Irreps
 from molzoo.o3.permutation import Signed, germinate_formulas, of_each_index
-from molzoo.o3.wigner import wigner_3j
+from molzoo.o3.wigner import Convention, OfConvention, wigner_3j
 from molzoo.shapes import Float, Tensor
 
 Copies = list[tuple[Irrep, Tensor]]  # of each irrep (copies, 2l + 1, components of the tensor)
 
 
-class ReducedTensorProducts(nn.Module):
+class ReducedTensorProducts(OfConvention, nn.Module):
     """The irreps of x₁ ⊗ x₂ ⊗ …, of its part with the symmetry of a formula: Σ_ij… Q_kij… x₁_i x₂_j ….
 
     Args:
@@ -42,6 +42,7 @@ class ReducedTensorProducts(nn.Module):
         filter_ir_mid: the only irreps to go through when indices are coupled.
         eps: what counts as zero.
         layout: of all vectors.
+        convention: of the Wigner 3j symbols; states carry it, and load into products of the same convention only.
         irreps: of each index by its letter; one letter does for all that the formula exchanges.
 
     Attributes:
@@ -67,19 +68,20 @@ class ReducedTensorProducts(nn.Module):
         eps: float = 1e-9,
         *,
         layout: Layout = "mul_ir",
+        convention: Convention = "e3nn-0.6",
         **irreps: Any,
     ) -> None:
         super().__init__()
         for name in irreps:
             if len(name) != 1:
                 raise TypeError(f"got an unexpected keyword argument {name!r}; irreps are given by one letter, e.g. i='1o'")
-        self.formula, self.layout = formula, layout_of(layout)
+        self.formula, self.layout, self.convention = formula, layout_of(layout), convention
         indices, symmetries = germinate_formulas(formula)
         self.irreps_in = of_each_index(indices, symmetries, {i: Irreps(given) for i, given in irreps.items()})
         mid, out = _allowed(filter_ir_mid), _allowed(filter_ir_out)
         copies = [
             (ir, torch.tensordot(_symmetric(basis, self.irreps_in, symmetries, eps), basis, dims=1))
-            for ir, basis in _coupled(self.irreps_in, mid, out)
+            for ir, basis in _coupled(self.irreps_in, mid, out, convention)
         ]
         self.irreps_out = Irreps([(len(basis), ir) for ir, basis in copies if len(basis)])
         self.table = Exact(self._laid_out([basis for _, basis in copies]))
@@ -120,12 +122,14 @@ def _allowed(irreps: Iterable[Any] | None) -> set[Irrep] | None:
     return {Irrep(ir) for ir in (Irreps(irreps) if isinstance(irreps, str) else irreps)}
 
 
-def _coupled(irreps_in: list[Irreps], mid: Collection[Irrep] | None, out: Collection[Irrep] | None) -> Copies:
+def _coupled(
+    irreps_in: list[Irreps], mid: Collection[Irrep] | None, out: Collection[Irrep] | None, convention: Convention
+) -> Copies:
     """The chains of couplings, gathered by their last irrep."""
     copies = _single(irreps_in[0])
     for k, irreps in enumerate(irreps_in[1:], 2):
         filters = [mid, out] if k == len(irreps_in) else [mid]
-        copies = sorted(_gather(_couple(copies, _single(irreps), filters)), key=lambda copy: copy[0])
+        copies = sorted(_gather(_couple(copies, _single(irreps), filters, convention)), key=lambda copy: copy[0])
     return _gather((ir, basis) for ir, basis in copies if out is None or ir in out)
 
 
@@ -136,13 +140,19 @@ def _single(irreps: Irreps) -> Copies:
     return [(ir, unit[place].view(mul, ir.dim, irreps.dim)) for place, (mul, ir) in terms]
 
 
-def _couple(left: Copies, right: Copies, filters: list[Collection[Irrep] | None]) -> Iterator[tuple[Irrep, Tensor]]:
+def _couple(
+    left: Copies, right: Copies, filters: list[Collection[Irrep] | None], convention: Convention
+) -> Iterator[tuple[Irrep, Tensor]]:
     """Every copy on the left with every copy on the right; orthonormal if they are."""
     for ir1, basis1 in left:
         for ir in {ir for ir2, _ in right for ir in ir1 * ir2}:
             if all(allowed is None or ir in allowed for allowed in filters):
-                partners = [(wigner_3j(ir.l, ir1.l, ir2.l, torch.float64), b) for ir2, b in right if ir in ir1 * ir2]
-                steps = torch.cat([torch.einsum("kij,vjy->vkiy", C, basis2) for C, basis2 in partners])
+                some = (
+                    (wigner_3j(ir.l, ir1.l, ir2.l, torch.float64, convention=convention), b)
+                    for ir2, b in right
+                    if ir in ir1 * ir2
+                )
+                steps = torch.cat([torch.einsum("kij,vjy->vkiy", C, basis2) for C, basis2 in some])
                 pairs = torch.einsum("uix,vkiy->uvkxy", basis1, steps) * ir.dim**0.5
                 yield ir, pairs.flatten(0, 1).flatten(-2)
 

@@ -15,19 +15,18 @@ from torch import nn
 
 from molzoo.kernels import fused
 from molzoo.kernels.bilinear import BilinearPath, BilinearProgram, Block, bilinear
-from molzoo.o3.blocks import Layout, join, layout_of, split
+from molzoo.o3.blocks import Layout, fits, join, layout_of, split
 from molzoo.o3.diagram import draw
 from molzoo.o3.exact import Exact
 from molzoo.o3.instructions import Instruction, Normalization, connect
 from molzoo.o3.irreps import Irreps
-from molzoo.o3.places import fits
-from molzoo.o3.wigner import Convention, wigner_3j
+from molzoo.o3.wigner import Convention, OfConvention, wigner_3j
 from molzoo.shapes import Float, Tensor
 
 Weights = Tensor | Sequence[Tensor] | None
 
 
-class TensorProduct(nn.Module):
+class TensorProduct(OfConvention, nn.Module):
     """z = Σ over paths of W · (x ⊗ y), by instructions.
 
     Args:
@@ -102,11 +101,9 @@ class TensorProduct(nn.Module):
         self.register_buffer("output_mask", torch.cat([torch.ones(0), *mask]), persistent=False)
         for mul in {self.irreps_in1[path.i_in1].mul for path in self._paths if "<" in path.connection_mode}:
             self.register_buffer(f"_pairs_{mul}", torch.triu_indices(mul, mul, 1), persistent=False)
-        by_y: list[list[Tensor]] = [[torch.zeros(ir.dim, 0, dtype=torch.float64)] for _, ir in self.irreps_in2]
-        for path in self._paths:
-            by_y[path.i_in2].append(self._coupling(path).transpose(0, 1).flatten(1))
-        self._tables = nn.ModuleList(Exact(torch.cat(tables, 1)) for tables in by_y)
-        self._widths = [[table.shape[1] for table in tables[1:]] for tables in by_y]
+        tables = [self._coupling(path).flatten() for path in self._paths]
+        self._sizes = [len(table) for table in tables]
+        self._tables = Exact(torch.cat([torch.empty(0, dtype=torch.float64), *tables]))
 
     def _coupling(self, path: Instruction) -> Tensor:
         """C_ijk of a path, times its ``path_weight``."""
@@ -161,70 +158,74 @@ class TensorProduct(nn.Module):
 
     def _by_operations(self, x: Tensor, y: Tensor, w: Tensor) -> Tensor:
         X, Y = split(x, self.irreps_in1, self.layout), split(y, self.irreps_in2, self.layout)
-        tables = zip(Y, self._tables, self._widths, strict=True)
-        Ms = [iter((block.mT @ table(block)).split(widths, -1) if widths else ()) for block, table, widths in tables]
         sizes = [math.prod(path.path_shape) for path in self._paths if path.has_weight]
         Ws = iter(w.split(sizes, -1) if sizes else ())
+        Cs = self._tables(x).split(self._sizes) if self._sizes else ()
         z: list[list[Tensor]] = [[] for _ in self.irreps_out]
-        mixed: list[list[tuple[Tensor, Tensor]]] = [[] for _ in self.irreps_out]
-        for path in self._paths:
-            M = next(Ms[path.i_in2]).unflatten(-1, (self.irreps_in1[path.i_in1].ir.dim, -1))
-            W = next(Ws).unflatten(-1, path.path_shape) if path.has_weight else x.new_ones(path.path_shape)
-            if path.connection_mode in ("uvw", "uvu"):
-                mixed[path.i_out].append((_mixed(path.connection_mode, X[path.i_in1], W), M.transpose(-3, -2).flatten(-3, -2)))
-            else:
-                z[path.i_out].append(self._coupled(path, X[path.i_in1], M, W))
-        for blocks, pairs in zip(z, mixed, strict=True):
-            if pairs:
-                S, M = (torch.cat(parts, -2) if len(parts) > 1 else parts[0] for parts in zip(*pairs, strict=True))
-                blocks.append(M.mT @ S)
+        for path, C in zip(self._paths, Cs, strict=True):
+            W = next(Ws).unflatten(-1, path.path_shape) if path.has_weight else None
+            dims = self.irreps_in1[path.i_in1].ir.dim, self.irreps_in2[path.i_in2].ir.dim, -1
+            z[path.i_out].append(self._path(path, X[path.i_in1], Y[path.i_in2], C.view(dims), W))
         terms = zip(z, self.irreps_out, strict=True)
         out = [sum(b[1:], b[0]) if b else x.new_zeros(*x.shape[:-1], ir.dim, mul) for b, (mul, ir) in terms]
         return join(out, self.layout, like=x)
 
-    def _coupled(self, path: Instruction, X: Tensor, M: Tensor, W: Tensor) -> Tensor:
-        """The block (..., k, w) of a path from x (..., i, u), M (..., v, i, k) and W."""
-        mode, has_weight = path.connection_mode, path.has_weight
-        if mode == "uvv":
-            return _copy_by_copy(X @ W, M)
+    def _path(self, path: Instruction, X: Tensor, Y: Tensor, C: Tensor, W: Tensor | None) -> Tensor:
+        """The block (..., k, w) of a path from x (..., i, u), y (..., j, v), C (i, j, k) and W (..., path_shape)."""
+        mode = path.connection_mode
+        M = (Y.mT @ C.transpose(0, 1).flatten(1)).unflatten(-1, C.shape[::2])  # (..., v, i, k)
+        if mode in ("uvw", "uvu"):
+            M = M.transpose(-3, -2)
+            return M.flatten(-3, -2).mT @ _weighted(mode, X, M, W).flatten(-3, -2)
         if mode == "uvuv":
-            z = (X.mT @ M.transpose(-3, -2).flatten(-2)).unflatten(-1, M.shape[-3:-2] + M.shape[-1:])
-            return (z * W[..., None] if has_weight else z).flatten(-3, -2).mT
+            z = (X.mT @ M.transpose(-3, -2).flatten(-2)).unflatten(-1, M.shape[-3::2])
+            return (z if W is None else z * W[..., None]).flatten(-3, -2).mT
+        if mode == "uvv":
+            X = X @ (X.new_ones(path.path_shape) if W is None else W)
         if "<" in mode:
             u, v = getattr(self, f"_pairs_{X.shape[-1]}")
             X, M = X.index_select(-1, u), M.index_select(-3, v)
-        z = _copy_by_copy(X, M)
+        z = (X.mT[..., None, :] @ M).squeeze(-2).mT
         if mode in ("uuw", "u<vw"):
-            return z @ W
-        return z * W[..., None, :] if has_weight else z
+            return z.sum(-1, keepdim=True) if W is None else z @ W
+        return z if W is None or mode == "uvv" else z * W[..., None, :]
 
     @cached_property
     def _program(self) -> BilinearProgram | None:
-        """The same for loops, which take one copy of each irrep in y, and copies of x that go on alone or are mixed."""
-        kinds = {"uvw": ("mix", "mix"), "uvu": ("none", "scale"), "uvuv": ("none", "scale")}
-        used = {kinds.get(path.connection_mode, ("", ""))[path.has_weight] for path in self._paths}
-        one = all(self.irreps_in2[path.i_in2].mul == 1 for path in self._paths)
-        alike = len(used) == 1 or (used == {"mix", "scale"} and not self.shared_weights)
-        if not (alike and one) or used == {""}:
-            return None
+        """The same for loops: copies of x, coupled with one of y or each with its own, are mixed, scaled, or neither."""
+        kinds = {"uvw": "mix", "uuw": "mix", "uvu": "scale", "uvuv": "scale", "uuu": "scale"}
         x, y, out = (
             [Block(at.start, ir.dim, mul) for at, (mul, ir) in zip(irreps.slices(), irreps, strict=True)]
             for irreps in (self.irreps_in1, self.irreps_in2, self.irreps_out)
         )
-        paths, begin = [], 0
+        paths: list[BilinearPath] = []
+        begin = 0
         for path in self._paths:
-            kind, table = kinds[path.connection_mode][path.has_weight], self._coupling(path).numpy()
-            paths.append(BilinearPath(path.i_in1, y[path.i_in2].start, path.i_out, begin, kind, table))
-            begin += math.prod(path.path_shape) if path.has_weight else 0
+            i, j, k, mode, has_weight, *_ = path
+            kind = kinds.get(mode, "") if has_weight else "none"
+            alike, many = mode.startswith("uu"), y[j].mul > 1
+            if kind == "" or (kind != "mix" and many and not alike) or (kind == "none" and mode in ("uvv", "uuw", "uvu<v")):
+                return None
+            table, step = self._coupling(path).numpy(), out[k].mul if alike or kind != "mix" else out[k].mul * y[j].mul
+            copies: Iterable[int | None] = [None] if alike else range(y[j].mul)
+            paths += [BilinearPath(i, j, copy, k, kind, begin + (copy or 0) * out[k].mul, step, table) for copy in copies]
+            begin += math.prod(path.path_shape) if has_weight else 0
+        used = {path.weights for path in paths}
+        if len(used) != 1 and (used != {"mix", "scale"} or self.shared_weights):
+            return None
         shared = self.shared_weights and used == {"mix"}
         paths = sorted(paths, key=lambda path: path.out) if shared else paths
-        return BilinearProgram(x, self.irreps_in2.dim, self.weight_numel, out, paths, shared, self.layout == "mul_ir")
+        return BilinearProgram(x, y, out, self.weight_numel, paths, shared, self.layout == "mul_ir")
 
     def _by_loops(self, program: BilinearProgram, x: Tensor, y: Tensor, w: Tensor) -> Tensor:
         rows = x.shape[:-1]
         if program.shared:
+            # By block of z, and with the copies of x as the fast index of what is mixed.
             parts = w.split([math.prod(path.path_shape) for path in self._paths])
-            w = torch.cat([part for _, part in sorted(zip(self._paths, parts, strict=True), key=lambda pair: pair[0].i_out)])
+            places = sorted(range(len(parts)), key=lambda number: self._paths[number].i_out)
+            shapes = [self._paths[number].path_shape for number in places]
+            views = [parts[number].view(shape).transpose(0, -2) for number, shape in zip(places, shapes, strict=True)]
+            w = torch.cat([view.flatten() for view in views])
         else:
             w = w.expand(*rows, -1).reshape(math.prod(rows), self.weight_numel)
         x, y = (t.reshape(math.prod(rows), t.shape[-1]) for t in (x, y))
@@ -280,42 +281,20 @@ class TensorProduct(nn.Module):
         """The diagram of all paths: figure and axes of matplotlib; see :func:`molzoo.o3.diagram.draw`."""
         return draw(self, weight, plot_weight, aspect_ratio, ax)
 
-    def get_extra_state(self) -> Tensor:
-        """The convention, as bytes: a state holds nothing but tensors."""
-        return torch.tensor(list(self.convention.encode()), dtype=torch.uint8)
-
-    def set_extra_state(self, state: Tensor) -> None:
-        """Nothing, if ``state`` is of the same convention.
-
-        Raises:
-            ValueError: it is not.
-        """
-        theirs = bytes(state.tolist()).decode()
-        if theirs != self.convention:
-            raise ValueError(
-                f"these weights belong to the convention {theirs!r} of Wigner 3j symbols (e3nn-0.6 if a state names none), but "
-                f"the product was made with {self.convention!r}; make it with convention={theirs!r}"
-            )
-
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
-        """States of e3nn hold its constants too, and no convention."""
+        """States of e3nn hold its constants too."""
         for key in [key for key in state_dict if key.startswith((f"{prefix}_compiled_main_", f"{prefix}output_mask"))]:
             del state_dict[key]
         if not self.weight.numel() and not state_dict.get(f"{prefix}weight", torch.ones(1)).numel():
             del state_dict[f"{prefix}weight"]
-        state_dict.setdefault(f"{prefix}_extra_state", torch.tensor(list(b"e3nn-0.6"), dtype=torch.uint8))
-        super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[arg-type]
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def _mixed(mode: str, X: Float[Tensor, "*rows i u"], W: Tensor) -> Float[Tensor, "*rows iv w"]:
-    """S: x before it meets M, with components (i, v) and the copies of z."""
-    if mode == "uvw":
-        return (X @ W.flatten(-2)).unflatten(-1, W.shape[-2:]).flatten(-3, -2)
-    return (X[..., None, :] * W.mT[..., None, :, :]).flatten(-3, -2)
-
-
-def _copy_by_copy(X: Float[Tensor, "*rows i u"], M: Float[Tensor, "*rows u i k"]) -> Float[Tensor, "*rows k u"]:
-    return (X.mT[..., None, :] @ M).squeeze(-2).mT
+def _weighted(mode: str, X: Tensor, M: Tensor, W: Tensor | None) -> Tensor:
+    """Copies of x before they meet M (..., i, v, k): their sums or multiples (..., i, v, w)."""
+    if mode == "uvw" and W is not None:
+        return (X @ W.flatten(-2)).unflatten(-1, W.shape[-2:])
+    return X[..., None, :] * (X.new_ones(M.shape[-2], 1) if W is None else W.mT[..., None, :, :])
 
 
 def _watched(*tensors: Tensor) -> bool:

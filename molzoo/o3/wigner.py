@@ -19,6 +19,40 @@ from molzoo.shapes import Tensor
 
 Convention = Literal["e3nn-0.6", "e3nn-0.4.4"]
 
+
+class OfConvention:
+    """A layer whose numbers depend on the convention of :func:`wigner_3j`: its state names it, and loads into the same only."""
+
+    convention: Convention
+
+    def get_extra_state(self) -> Tensor:
+        """The convention, as bytes: a state holds nothing but tensors.
+
+        >>> from molzoo.o3.products import FullTensorProduct
+        >>> bytes(FullTensorProduct("1o", "1o").get_extra_state().tolist())
+        b'e3nn-0.6'
+        """
+        return torch.tensor(list(self.convention.encode()), dtype=torch.uint8)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Nothing, if ``state`` is of the same convention.
+
+        Raises:
+            ValueError: it is not.
+        """
+        theirs = bytes(state.tolist()).decode()
+        if theirs != self.convention:
+            raise ValueError(
+                f"these weights belong to the convention {theirs!r} of Wigner 3j symbols (e3nn-0.6 if a state names none), but "
+                f"the product was made with {self.convention!r}; make it with convention={theirs!r}"
+            )
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        """States of e3nn name no convention."""
+        state_dict.setdefault(f"{prefix}_extra_state", torch.tensor(list(b"e3nn-0.6"), dtype=torch.uint8))
+        super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[misc]
+
+
 _COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 
 

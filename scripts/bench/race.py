@@ -9,10 +9,10 @@ from torch import Tensor
 
 COLUMNS = ("forward", "+ backward", "+ double backward")
 
+Pass = Callable[[], object]
 
-def passes(
-    call: Callable[..., Tensor], inputs: Sequence[Tensor], weights: Sequence[Tensor] = ()
-) -> dict[str, Callable[[], object]]:
+
+def passes(call: Callable[..., Tensor], inputs: Sequence[Tensor], weights: Sequence[Tensor] = ()) -> dict[str, Pass]:
     """The three passes of a differentiable ``call``: gradients by inputs and weights; then those of the gradient's square."""
     leaves = [*inputs, *weights]
     generator = torch.Generator().manual_seed(0)

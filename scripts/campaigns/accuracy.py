@@ -103,7 +103,7 @@ def tabulate() -> None:
         "# Results",
         "",
         "Test errors of committed configurations, evaluated when a run had ended; nothing was chosen by them. Each row is a",
-        "JSON file beside this one, written by `scripts/campaigns/accuracy.py`, with command, commit, machine and earlier errors.",
+        "JSON file beside this one, written by `scripts/campaigns/accuracy.py`, with command, commit, machine and curve.",
         "",
         "| run | quantity | test MAE | mean of training labels, after references | minutes of training | machine |",
         "|---|---|---|---|---|---|",

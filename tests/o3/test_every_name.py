@@ -125,10 +125,7 @@ def test_irreps_of_nothing(name, irreps):
     assert max(map(apart, found[-1], expected)) <= 1e-6
 
 
-REWRITTEN = pytest.mark.xfail(strict=True, reason="no example yet in instructions.py, which is being rewritten")
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=REWRITTEN) if n == "Instruction" else n for n in o3.__all__])
+@pytest.mark.parametrize("name", o3.__all__)
 def test_every_public_name_has_an_example(name):
     """In its own docstring; what has none of its own, such as a list of words, in that of its module."""
     thing = getattr(o3, name)

@@ -242,3 +242,15 @@ def test_complete_basis_is_perpendicular_to_oblique_vectors():
     rest = complete_basis(oblique)
     close(rest @ oblique.T, torch.zeros(2, 2), 1e-7)
     close(rest @ rest.T, torch.eye(2), 1e-6)
+
+
+def test_the_convention_of_the_couplings(unchecked):
+    """2 ⊗ 1 → 2 has the other sign in e3nn 0.4.4, and all else the same."""
+    new, old = (ReducedTensorProducts("ij", i="1o", j="2e", convention=name) for name in ("e3nn-0.6", "e3nn-0.4.4"))
+    assert str(new.irreps_out) == str(old.irreps_out) == "1x1o+1x2o+1x3o"
+    signs = torch.cat([torch.ones(3), -torch.ones(5), torch.ones(7)])
+    close(old.change_of_basis, signs[:, None, None] * new.change_of_basis, atol=0)
+    with pytest.raises(ValueError, match=r"convention 'e3nn-0\.6'.*'e3nn-0\.4\.4'"):
+        old.load_state_dict(new.state_dict())
+    with pytest.raises(ValueError, match="no convention 'e3nn'"):
+        ReducedTensorProducts("ij=ji", i="1o", convention="e3nn")
