@@ -8,24 +8,23 @@ Writes docs/results/o3_speed.json.
 """
 
 import argparse
-import json
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import e3nn
 import e3nn.nn
 import e3nn.o3
 import torch
-from race import COLUMNS, medians, passes, race, ratio
+from machine import machine, write
+from race import COLUMNS, compared, passes, race, show
 from torch import Tensor, nn
 
 from molzoo import o3
 
-RECORD = Path(__file__).parents[2] / "docs" / "results" / "o3_speed.json"
 FEATURES = "32x0e + 32x1o + 32x2e"
 MODES = {"e3nn eager": "eager", "e3nn script": "script", "e3nn compiled": "inductor"}
+OTHER_NUMBERS = ("cuEquivariance", "sphericart")  # weights of its own; other axes and norms, compared where they are known
 Contenders = dict[str, tuple[Callable[..., Tensor], list[Tensor], list[Tensor]]]
 
 
@@ -52,11 +51,11 @@ def harmonics(l_max: int) -> Contenders:
     try:
         import sphericart.torch
 
-        calculator = sphericart.torch.SphericalHarmonics(l_max, backward_second_derivatives=True)
-        order = [0, 2, 1]  # their polar axis is z, ours y: (y, z, x) are our (x, y, z)
-        to_ours = (4 * torch.pi) ** 0.5
-        contenders["sphericart"] = (lambda v: to_ours * calculator(v[:, [2, 0, 1]]), [x], [])
-        del order
+        calculator = sphericart.torch.SphericalHarmonics(l_max)
+        turned = x.detach()[:, [2, 0, 1]].contiguous().requires_grad_()  # their polar axis is z, ours y
+        scale = (4 * torch.pi) ** 0.5
+        torch.testing.assert_close(scale * calculator(turned), theirs(x), rtol=0, atol=1e-4)
+        contenders["sphericart"] = (calculator, [turned], [])
     except ImportError:
         print("    no sphericart here")
     return contenders
@@ -142,7 +141,7 @@ def cold_couplings(rounds: int, l: int = 6) -> dict[str, list[float]]:
 def agree(contenders: Contenders) -> None:
     """Refuse to time what computes something else."""
     with torch.no_grad():
-        outs = {name: call(*inputs) for name, (call, inputs, _) in contenders.items() if name != "cuEquivariance"}
+        outs = {name: call(*inputs) for name, (call, inputs, _) in contenders.items() if name not in OTHER_NUMBERS}
     for name, out in outs.items():
         error = float((out - outs["molzoo"]).abs().max() / outs["molzoo"].abs().max())
         assert error < 1e-4, f"{name} computes something else: {error:.1e}"
@@ -171,26 +170,15 @@ def main() -> None:
         ways = {name: passes(*contender) for name, contender in contenders.items()}
         record[work] = {}
         for column in COLUMNS:
-            show(record[work], column, race({name: way[column] for name, way in ways.items()}, known.rounds))
+            record[work][column] = compared(race({name: way[column] for name, way in ways.items()}, known.rounds))
+            show(column, record[work][column])
     if known.only.lower() in "wigner_3j":
         print("wigner_3j, all up to l = 6, from cold")
-        record["wigner_3j, all up to l = 6, from cold"] = {}
-        show(record["wigner_3j, all up to l = 6, from cold"], "forward", cold_couplings(5))
+        record["wigner_3j, all up to l = 6, from cold"] = {"forward": compared(cold_couplings(5))}
+        show("forward", record["wigner_3j, all up to l = 6, from cold"]["forward"])
     if not known.only:
         versions = {name: sys.modules[name].__version__ for name in ("torch", "e3nn", "molzoo")}
-        RECORD.write_text(
-            json.dumps({"threads": torch.get_num_threads(), "versions": versions, "works": record}, indent=1) + "\n"
-        )
-
-
-def show(record: dict, column: str, times: dict[str, list[float]]) -> None:
-    """Print and keep one column: milliseconds, and the ratio to the fastest mode of e3nn by our fastest."""
-    found = medians(times)
-    ours = min((name for name in found if name.startswith("molzoo")), key=found.__getitem__)
-    theirs = min((name for name in found if name.startswith("e3nn")), key=found.__getitem__)
-    record[column] = {"ms": found, "ratio": ratio(times, ours, theirs), "ours": ours, "theirs": theirs}
-    row = "  ".join(f"{name} {ms:.2f}" for name, ms in found.items())
-    print(f"  {column:<18} {record[column]['ratio']:5.2f}x   {row}")
+        write("o3_speed", machine(torch.get_num_threads()), versions, record)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-COLUMNS = ("forward", "+ backward", "+ double backward")
-
 Pass = Callable[[], object]
+COLUMNS = ("forward", "+ backward", "+ double backward")
 
 
 def passes(call: Callable[..., Tensor], inputs: Sequence[Tensor], weights: Sequence[Tensor] = ()) -> dict[str, Pass]:
@@ -64,3 +63,19 @@ def ratio(times: dict[str, list[float]], ours: str, peer: str) -> float:
 def medians(times: dict[str, list[float]]) -> dict[str, float]:
     """Median milliseconds by contender."""
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+def compared(times: dict[str, list[float]], unit: str = "ms") -> dict[str, dict]:
+    """What a record keeps of a race: medians, and how many times faster each way of ours is than each peer."""
+    ours = [name for name in times if name.startswith("molzoo")]
+    peers = [name for name in times if name not in ours]
+    ratios = {name: {peer: ratio(times, name, peer) for peer in peers} for name in ours}
+    return {"unit": unit, "values": medians(times), "ratios": ratios}
+
+
+def show(column: str, found: dict[str, dict]) -> None:
+    """One line for each way of ours: how many times faster it is than the fastest peer, and all medians."""
+    values = "  ".join(f"{name} {value:.4g}" for name, value in found["values"].items())
+    for ours, ratios in found["ratios"].items():
+        least = f"{min(ratios.values()):6.2f}x" if ratios else "      –"
+        print(f"  {column:<22}{least}  {ours}   {found['unit']}: {values}", flush=True)

@@ -1,0 +1,212 @@
+"""Times molzoo's models against the packages that have the same ones, with the same weights, in turns.
+
+    scripts/bench/peers.sh schnetpack pyg nequip        # once: an environment for each
+    python scripts/bench/models.py [--only "PaiNN, 8"] [--threads 2] [--rounds 7] [--skip-compiled] [--record]
+
+Every contender is a process of its own (`worker.py`) that waits while another computes. The same edges are given to all
+beforehand. Before anything is timed, molzoo takes the peer's weights; energies and forces must agree to 1e-4 of the largest,
+or the peer is not timed. `train` is a whole step: energies, forces, the loss of both, gradients, AdamW. Ratios are medians
+over the rounds. Memory and the time from the start to the second train step are those of a fresh process.
+
+All processes keep freed memory for themselves (`machine.MALLOC`), as one would set them for long runs of any of the packages:
+otherwise each large tensor costs the mapping of fresh pages, and what is timed is the operating system.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from machine import MALLOC, ROOT, machine, write
+from race import compared, show
+from structures import aspirins, water
+from structures import write as write_structure
+
+CONTENDERS = {  # ours first: PACKAGE, or PACKAGE and its mode
+    "SchNet": ["molzoo", "pyg", "schnetpack", "schnetpack compiled"],
+    "PaiNN": ["molzoo", "schnetpack", "schnetpack compiled"],
+    "NequIP": ["molzoo", "nequip", "nequip compiled"],
+    "DimeNetPP": ["molzoo", "pyg"],
+}
+WORKS = {"8 aspirins": ("train", "predict"), "64 aspirins": ("train", "predict")}  # of the others only the last
+TOLERANCE = 1e-4  # of the largest energy and the largest force component, in float32
+ROUND = 500  # ms of a contender's work in a round, if that takes no more than ten steps
+
+
+class Worker:
+    """A contender in its process; it must be closed."""
+
+    def __init__(self, contender: str, model: str, threads: int) -> None:
+        package, *mode = contender.split()
+        python = sys.executable if package == "molzoo" else str(ROOT / ".peers" / package / "bin" / "python")
+        if not Path(python).is_file():
+            raise FileNotFoundError(f"no environment; make it with scripts/bench/peers.sh {package}")
+        places = {"PYTHONPATH": str(ROOT)} if package == "molzoo" else {}
+        self.process = subprocess.Popen(
+            [python, "-W", "ignore", str(Path(__file__).with_name("worker.py")), package, model, *mode],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            bufsize=1,
+            env=os.environ | MALLOC | places | {"OMP_NUM_THREADS": str(threads)},
+        )
+        self.package = package
+        self.versions = self._answer()
+
+    def ask(self, *words: object) -> Any:
+        """Its answer to one line.
+
+        Raises:
+            RuntimeError: it could not, or is gone.
+        """
+        try:
+            print(*words, file=self.process.stdin)
+        except BrokenPipeError as error:
+            raise RuntimeError("the process has ended") from error
+        return self._answer()
+
+    def _answer(self) -> Any:
+        line = self.process.stdout.readline()
+        answer = json.loads(line) if line else {"error": "the process has ended, for lack of memory most likely"}
+        if isinstance(answer, dict) and "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        self.process.stdin.close()
+        self.process.kill()
+        self.process.wait()
+
+
+def each(workers: dict[str, Worker], call: Any) -> dict[str, Any]:
+    """``call(worker)`` of those who can; the others say why not."""
+    found = {}
+    for name, worker in workers.items():
+        try:
+            found[name] = call(worker)
+        except (RuntimeError, AssertionError) as error:
+            print(f"    {name}: {error}", flush=True)
+    return found
+
+
+def begun(model: str, contenders: list[str], threads: int) -> dict[str, Worker]:
+    """The processes of those who can begin; nobody, if molzoo comes first and cannot."""
+    found = {}
+    for name in contenders:
+        if contenders[0] == "molzoo" and not found and name != "molzoo":
+            break
+        try:
+            found[name] = Worker(name, model, threads)
+        except (FileNotFoundError, RuntimeError) as error:
+            print(f"    {name}: {error}", flush=True)
+    return found
+
+
+def agreeing(workers: dict[str, Worker], structure: Path) -> dict[str, Worker]:
+    """Ours and the peers whose numbers are ours, with the weights of each in turn, on this structure."""
+    ready = each(workers, lambda worker: worker.ask("use", structure))
+    ours = [name for name in ready if name.startswith("molzoo")]
+    weights = structure.with_name("weights.npz")
+
+    def agree(peer: Worker) -> None:
+        peer.ask("save", weights)
+        for name in ours:
+            errors = workers[name].ask("compare", peer.package, weights)
+            assert max(errors.values()) < TOLERANCE, f"{name} computes something else: {errors}"
+
+    same = each({name: workers[name] for name in ready if name not in ours}, agree)
+    return {name: workers[name] for name in (*ours, *same)}
+
+
+def race(workers: dict[str, Worker], work: str, rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of a step of each contender in each round."""
+    warm = each(workers, lambda worker: [worker.ask("time", work, 1) for _ in range(3)][-1])
+    steps = max(1, min(10, int(ROUND / max(warm.values(), default=1))))
+    times: dict[str, list[float]] = {name: [] for name in warm}
+    for _ in range(rounds):
+        for name in warm:
+            times[name].append(workers[name].ask("time", work, steps))
+    return times
+
+
+def fresh(model: str, contenders: list[str], structure: Path, known: argparse.Namespace) -> dict[str, dict]:
+    """Memory of two train steps, and seconds from the start to their end, each in a new process."""
+    columns: dict[str, dict[str, list[float]]] = {"memory of training": {}, "start to second step": {}}
+    for name in contenders:
+        start = time.perf_counter()
+        workers = begun(model, [name], known.threads)
+        each(workers, lambda worker: worker.ask("use", structure))
+        for rise in each(workers, lambda worker: worker.ask("memory")).values():
+            columns["memory of training"][name] = [rise]
+            columns["start to second step"][name] = [time.perf_counter() - start]
+        close(workers)
+    units = {"memory of training": "MiB", "start to second step": "s"}
+    return {column: compared(times, units[column]) for column, times in columns.items()}
+
+
+def close(workers: dict[str, Worker]) -> None:
+    for worker in workers.values():
+        worker.close()
+
+
+def measure(model: str, files: dict[str, Path], known: argparse.Namespace) -> tuple[dict, dict]:
+    """Records of a model by structure, and the versions that were met."""
+    contenders = [name for name in CONTENDERS[model] if not (known.skip_compiled and "compiled" in name)]
+    works: dict[str, dict] = {}
+    workers = begun(model, contenders, known.threads)
+    versions = {name: worker.versions for name, worker in workers.items()}
+    able = list(workers)
+    for structure, file in files.items():
+        print(f"{model}, {structure}", flush=True)
+        record = works[f"{model}, {structure}"] = {}
+        same = agreeing(workers, file)
+        for work in WORKS.get(structure.split(" (")[0], ("predict",)):
+            record[work] = compared(race(same, work, known.rounds))
+            show(work, record[work])
+        workers = {name: worker for name, worker in workers.items() if worker.process.poll() is None}
+    close(workers)
+    for structure, file in files.items():
+        if structure.startswith("64 aspirins"):
+            for column, found in fresh(model, able, file, known).items():
+                works[f"{model}, {structure}"][column] = found
+                show(column, found)
+    return works, versions
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default="", help="models and structures whose name contains this")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--water", type=int, default=3333, help="molecules of water")
+    parser.add_argument("--data", type=Path, help="npz file of aspirin; by default rMD17's under MOLZOO_DATA")
+    parser.add_argument("--skip-compiled", action="store_true")
+    parser.add_argument("--record", action="store_true", help="write docs/results/models_speed.json")
+    known = parser.parse_args()
+    works: dict[str, dict] = {}
+    versions: dict[str, dict] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        structures = {f"{n} aspirin{'s' * (n > 1)}": aspirins(n, known.data) for n in (8, 64, 1)}
+        structures[f"{3 * known.water:,} atoms of water"] = [water(known.water)]
+        files = {}
+        for number, (structure, frames) in enumerate(structures.items()):
+            file = Path(folder) / f"{number}.npz"
+            files[f"{structure} ({write_structure(file, frames):,} edges)"] = file
+        for model in CONTENDERS:
+            wanted = {name: file for name, file in files.items() if known.only.lower() in f"{model}, {name}".lower()}
+            if wanted:
+                found, met = measure(model, wanted, known)
+                works, versions = works | found, versions | met
+    if known.record:
+        write("models_speed", machine(known.threads), versions, works)
+
+
+if __name__ == "__main__":
+    main()
