@@ -27,7 +27,7 @@ _PATH = ["first", "last", "kind", "alike", "x", "x_row", "y", "y_row", "copy", "
 # fmt: on
 """What the loops know of a path, all whole numbers: its pairs, places and sizes."""
 
-_CHUNK = 160_000, 64
+_CHUNK = 320_000, 64
 """Numbers of z that fit into the cache, and rows that make a product of matrices worth its while."""
 
 Tensors = dict[str, Tensor]

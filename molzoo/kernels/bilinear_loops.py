@@ -6,6 +6,7 @@ negative, the compiler makes no vector loops.
 
 import inspect
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import cache
 from itertools import product
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 
 from molzoo.kernels.bilinear import _NAMES, BilinearProgram, Tensors
-from molzoo.kernels.cpu import shares
+from molzoo.kernels.cpu import one_thread_each, shares
 from molzoo.kernels.solid import _jit
 from molzoo.shapes import Tensor
 
@@ -73,9 +74,28 @@ def _run(program: BilinearProgram, given: Sequence[Tensor | None], made: Tensors
 
 
 def _mixed(program: BilinearProgram, rows: int, xys: Sequence[_Pair], wgs: Sequence[_Pair], made: Tensors) -> None:
+    """Rows shared out among threads, each with matrix products of its own: torch's threads would stand in the way of ours."""
+    parts: dict[int, Tensors] = {}
+
+    def part(first: int, last: int) -> None:
+        parts[first] = made if first == 0 or "w" not in made else made | {"w": torch.zeros_like(made["w"])}
+        _mixed_rows(program, first, last, xys, wgs, parts[first])
+
+    threads = torch.get_num_threads()
+    with one_thread_each if threads > 1 else nullcontext():
+        for call in shares(np.arange(rows + 1), rows * program.work, part, threads):
+            call()
+    for first in sorted(parts)[1:]:
+        if "w" in made:
+            made["w"] += parts[first]["w"]
+
+
+def _mixed_rows(
+    program: BilinearProgram, begin: int, end: int, xys: Sequence[_Pair], wgs: Sequence[_Pair], made: Tensors
+) -> None:
     """Chunk by chunk, z and W g of all rows at once: while they are in the cache."""
     like = next(t for t in (*xys[0][1:], *wgs[0][1:]) if t is not None)
-    step = max(1, min(rows, program.chunk * torch.get_num_threads()))
+    step = max(1, min(end - begin, program.chunk))
     of_z, of_twin = (any(pair.wanted & set(names) for pair in pairs) for names, pairs in (("wg", wgs), ("xy", xys)))
     wide = sum(program.widths)
     z, twin, out = (like.new_empty(step * n) for n in (wide, wide, program.dim["g"]))
@@ -88,8 +108,8 @@ def _mixed(program: BilinearProgram, rows: int, xys: Sequence[_Pair], wgs: Seque
         mixed = [program.stacked(t, n, mixed=True) for t in (z, twin)]
         return mixed, [program.stacked(t, n) for t in (out, *cotangents)]
 
-    for first in range(0, rows, step):
-        here, n = slice(first, first + step), min(step, rows - first)
+    for first in range(begin, end, step):
+        here, n = slice(first, min(first + step, end)), min(step, end - first)
         (zs, twins), (outs, *gs) = tables(n)
         for pair, memory in zip(wgs, cotangents, strict=True):
             if pair.second is not None:

@@ -10,6 +10,7 @@ import importlib.util
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
@@ -70,13 +71,16 @@ def run(
     return out
 
 
-def shares(ptr: np.ndarray, work: int, call: Callable[[int, int], None]) -> Iterable[Callable[[], Any]]:
+def shares(
+    ptr: np.ndarray, work: int, call: Callable[[int, int], None], threads: int | None = None
+) -> Iterable[Callable[[], Any]]:
     """``call(first, last)`` over all rows in shares, one for each thread with as many edges; each is to be called, in turn.
 
     Args:
         ptr: where the edges of each row begin, and where the last end.
         work: multiplications in all; where they are few, there is one share.
         call: of compiled code that releases the interpreter.
+        threads: how many; by default as many as torch has.
 
     >>> rows = np.zeros(3)
     >>> for share in shares(np.arange(4), 3, lambda first, last: rows[first:last].fill(1)):
@@ -84,13 +88,36 @@ def shares(ptr: np.ndarray, work: int, call: Callable[[int, int], None]) -> Iter
     >>> rows
     array([1., 1., 1.])
     """
-    rows, threads = len(ptr) - 1, torch.get_num_threads()
+    rows, threads = len(ptr) - 1, threads or torch.get_num_threads()
     if threads == 1 or work < _PARALLEL_FROM:
         return [lambda: call(0, rows)]
     cuts = np.searchsorted(ptr, np.linspace(0, ptr[-1], threads + 1)[1:-1])
     bounds = [0, *np.maximum.accumulate(cuts).tolist(), rows]
     waiting = [_pool(os.getpid(), threads).submit(call, a, b) for a, b in pairwise(bounds[1:])]
     return [lambda: call(0, bounds[1]), *(future.result for future in waiting)]
+
+
+class _OneThreadEach:
+    """Inside, torch's own operations take one thread each, so that ours may call them side by side."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._threads = threading.Lock(), 0, 1
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._threads = torch.get_num_threads()
+                torch.set_num_threads(1)
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                torch.set_num_threads(self._threads)
+
+
+one_thread_each = _OneThreadEach()
 
 
 @lru_cache(maxsize=1)

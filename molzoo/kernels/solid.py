@@ -112,7 +112,7 @@ def _run(program: SolidProgram, x: Tensor, g: Tensor | None, *v: Tensor) -> Tens
     directions = torch.stack(v) if v else x.new_empty(0, 0, 3)
     arrays = [t.detach().contiguous().numpy() for t in (x, directions, out if g is None else g, out)]
     arguments = *program.arguments[x.dtype], g is None, *arrays
-    work = len(x) * len(program.coefficients) * (1 + len(v))
+    work = 8 * len(x) * (2 + len(program.coefficients)) * (1 + len(v))  # reading and writing cost more than multiplying
     for share in shares(np.arange(-(-len(x) // _LANES) + 1), work, lambda a, b: _evaluate(a, b, *arguments)):
         share()
     return out
