@@ -63,11 +63,11 @@ class Property(nn.Module):
 
 
 class SumOverAtoms(Property):
-    """An extensive scalar, y = Σ_i (y_ref[Z_i] + scale · out_i).
+    """An extensive scalar, y = Σ_i (y_ref[Z_i] + scale[Z_i] · out_i).
 
     Args:
         name: which; ``energy`` also gives ``energies``, the terms of the sum.
-        facts: references and scale.
+        facts: references and scales.
     """
 
     reads = Irreps("0e")
@@ -76,11 +76,12 @@ class SumOverAtoms(Property):
         super().__init__()
         self.gives = ("energy", "energies") if name == "energy" else (name,)
         self.reference = PerElement(facts.references.get(name, {}))
-        self.scale = facts.scales.get(name, 1.0)
+        factors = dict.fromkeys(range(119), 1.0) | facts.element_scales.get(name, {})
+        self.scale = PerElement({z: facts.scales.get(name, 1.0) * factor for z, factor in factors.items()})
 
     def forward(self, out: Float[Tensor, "N 1"], graph: AtomGraph) -> Predictions:
         """The sum of each graph."""
-        atoms = self.reference(graph.z) + self.scale * out[:, 0].double()
+        atoms = self.reference(graph.z) + self.scale(graph.z) * out[:, 0].double()
         return dict(zip(self.gives, (sum_rows(atoms, batch_of(graph), graph.n_graphs), atoms), strict=False))
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``molzoo train | test | predict | tabulate | list | info | doctor | data``.
+"""The command line: ``molzoo train | test | predict | tabulate | convert | list | info | doctor | data``.
 
 Nothing heavy is imported before the command is known, so help and misspelt commands are answered at once.
 """
@@ -14,6 +14,7 @@ COMMANDS = {
     "test": ("use", "MODEL CONFIG|FILE              errors of a trained model on labelled data"),
     "predict": ("use", "MODEL FILE -o OUT              predictions for a file of structures of any size"),
     "tabulate": ("use", "MODEL FILE -o OUT              a faster model: its radial networks as tables, compared on a file"),
+    "convert": ("convert", "PEER FILE -o MODEL             a model.pt from weights of nequip, schnetpack or pyg"),
     "list": ("show", "                               the models of the zoo and the shipped configurations"),
     "info": ("show", "NAME|MODEL                     what is known of a model of the zoo, or of a trained one"),
     "doctor": ("doctor", "                               versions, back ends, and why an optional one is missing"),

@@ -4,7 +4,9 @@
 """
 
 import inspect
+import json
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +48,26 @@ def info_(words: list[str]) -> None:
 
 
 def _of_row(model: "Row") -> str:
+    network, arguments = at_reference(model)
+    facts = {
+        "symmetry": model.symmetry,
+        "gives": f"{' + '.join(model.gives)} for each {model.site}",
+        "accepts": ", ".join(model.accepts) or "structure only",
+        "smoothness": f"{model.smoothness} at the cutoff",
+        "isolated atom": f"energy {model.isolated_atom}",
+        "paper": model.paper,
+        "parameters": f"{_parameters(network):,} at the reference settings",
+        "multiplications": cost(network),
+        "settings": _words(arguments) or "the defaults",
+        "predicts": ", ".join(served(model)),
+        "published": published(model),
+        "ours": f"\n{'':<22}".join(f"{run}: {errors}" for run, errors in ours(model)) or "not run yet",
+    }
+    return f"{model.name}\n{_facts(facts)}\n\n{inspect.getdoc(model.load())}"
+
+
+def at_reference(model: "Row") -> tuple[Any, dict[str, Any]]:
+    """The network at the settings of its configuration, and these settings."""
     cls = model.load()
     try:
         settings = configs.read(f"model/{model.config}")["model"]
@@ -55,18 +77,29 @@ def _of_row(model: "Row") -> str:
     learned = {"elements": [1, 6, 7, 8, 9], "avg_n_neighbours": 16.0}  # in a training run they come from the data
     wanted = inspect.signature(cls).parameters
     arguments = {key: value for key, value in learned.items() if key in wanted} | arguments
-    facts = {
-        "symmetry": model.symmetry,
-        "gives": f"{' + '.join(model.gives)} for each {model.site}",
-        "accepts": ", ".join(model.accepts) or "structure only",
-        "smoothness": f"{model.smoothness} at the cutoff",
-        "isolated atom": f"energy {model.isolated_atom}",
-        "paper": model.paper,
-        "parameters": f"{_parameters(cls(**arguments)):,} at the reference settings",
-        "settings": _words(arguments) or "the defaults",
-        "predicts": ", ".join(_served(model)),
-    }
-    return f"{model.name}\n{_facts(facts)}\n\n{inspect.getdoc(cls)}"
+    return cls(**arguments), arguments
+
+
+def cost(network: Any) -> str:
+    """Multiplications of a forward pass for each edge and pair, in words."""
+    from molzoo.cli.cost import multiplications
+
+    return ", ".join(f"{n:,} per {kind}" for kind, n in sorted(multiplications(network).items()))
+
+
+def published(model: "Row") -> str:
+    """Errors that others reported, as the docstring has them."""
+    said = (inspect.getdoc(model.load()) or "").partition("Reference numbers:")[2].partition("\n\n")[0]
+    return " ".join(said.partition("Parameters")[0].split()).rstrip(".")
+
+
+def ours(model: "Row") -> list[tuple[str, str]]:
+    """Our runs, and the test errors of each: from docs/results, by scripts/make_zoo_table.py."""
+    stored = json.loads((resources.files("molzoo.models") / "results.json").read_text())
+    return [
+        (f"{run['run']}, {run['minutes']} min", ", ".join(f"{name} {error}" for name, error in run["test"].items()))
+        for run in stored.get(model.name, [])
+    ]
 
 
 def _of_file(path: str) -> str:
@@ -86,6 +119,8 @@ def _of_file(path: str) -> str:
         "cutoff": f"{predictor.model.cutoff:g} Å" + (f", {known.avg_n_neighbours:.3g} neighbours" if known.n_train else ""),
         **{f"references, {name}": _references(values) for name, values in known.references.items()},
         "scales": _words({name: f"{value:.4g}" for name, value in known.scales.items()}) or "1",
+        **{f"factors, {name}": _references(values) for name, values in known.element_scales.items()},
+        **({"notes": " ".join(known.notes)} if known.notes else {}),
         "written by": f"molzoo {card['molzoo']}, torch {card['torch']}",
         "conventions": "; ".join(f"{key}: {value}" for key, value in card["conventions"].items()),
     }
@@ -102,7 +137,7 @@ def _symbol(z: int) -> str:
     return chemical_symbols[z]
 
 
-def _served(model: "Row") -> list[str]:
+def served(model: "Row") -> list[str]:
     """Quantities that some property makes of what the model gives."""
     from molzoo.data.facts import DataFacts
     from molzoo.properties import make_properties

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def test_(words: list[str]) -> None:
     """Errors of a model on labelled data."""
-    parser = _Parser("test", "MODEL [CONFIG|FILE] [--data.KEY VALUE …] [-o results.json]")
+    parser = Parser("test", "MODEL [CONFIG|FILE] [--data.KEY VALUE …] [-o results.json]")
     parser.add_argument("model", metavar="MODEL", help="a model.pt")
     parser.add_argument(
         "data", metavar="CONFIG|FILE", nargs="?", help="whose test split, or all of a labelled file; else the model's own"
@@ -36,7 +36,7 @@ def test_(words: list[str]) -> None:
 
 def predict_(words: list[str]) -> None:
     """Predictions for a file of structures."""
-    parser = _Parser("predict", "MODEL FILE -o OUT [--names energy,forces]")
+    parser = Parser("predict", "MODEL FILE -o OUT [--names energy,forces]")
     parser.add_argument("model", metavar="MODEL", help="a model.pt")
     parser.add_argument("source", metavar="FILE", help="structures in any format that ASE reads")
     parser.add_argument("-o", "--out", metavar="OUT", required=True, help="ends in .extxyz, .xyz or .csv")
@@ -53,7 +53,7 @@ def predict_(words: list[str]) -> None:
 
 def tabulate_(words: list[str]) -> None:
     """A trained model with tables in place of its radial networks."""
-    parser = _Parser("tabulate", "MODEL FILE -o OUT [--knots 256]")
+    parser = Parser("tabulate", "MODEL FILE -o OUT [--knots 256]")
     parser.add_argument("model", metavar="MODEL", help="a model.pt")
     parser.add_argument("structures", metavar="FILE", help="structures to compare on, in any format that ASE reads")
     parser.add_argument("-o", "--out", metavar="OUT", required=True, help="where the new model goes, e.g. table.pt")
@@ -178,7 +178,7 @@ def _without_sections(words: list[str]) -> tuple[list[str], list[str]]:
     return own, sections
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """An argparse parser whose errors are one sentence, raised."""
 
     def __init__(self, command: str, usage: str) -> None:

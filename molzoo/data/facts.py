@@ -17,6 +17,7 @@ from molzoo.quantities import Quantity, quantity
 from molzoo.shapes import Float, Tensor
 
 References = str | dict[str, float]  # least_squares, isolated, none, or eV by symbol
+_BY_ELEMENT = ("references", "element_scales")
 
 
 @dataclass
@@ -33,6 +34,7 @@ class DataFacts:
         references: value of each element, by quantity; for ``r2`` the factor of Σ|r_i − r_c|² (electrons, about).
         means: mean of each intensive quantity.
         scales: size of what is left for the network, by quantity.
+        element_scales: factors of the scale for single elements, by quantity; 1 where nothing is said.
         notes: sentences for the data card.
     """
 
@@ -45,18 +47,25 @@ class DataFacts:
     references: dict[str, dict[int, float]] = field(default_factory=dict)
     means: dict[str, float] = field(default_factory=dict)
     scales: dict[str, float] = field(default_factory=dict)
+    element_scales: dict[str, dict[int, float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """These facts as JSON takes them; floats survive exactly."""
-        by_text = {name: {str(z): value for z, value in row.items()} for name, row in self.references.items()}
-        return asdict(self) | {"references": by_text}
+        by_text = {
+            key: {name: {str(z): value for z, value in row.items()} for name, row in getattr(self, key).items()}
+            for key in _BY_ELEMENT
+        }
+        return asdict(self) | by_text
 
     @classmethod
     def from_dict(cls, facts: dict[str, Any]) -> "DataFacts":
         """The facts that ``to_dict`` gave."""
-        references = {name: {int(z): value for z, value in row.items()} for name, row in facts["references"].items()}
-        return cls(**(facts | {"references": references}))
+        by_number = {
+            key: {name: {int(z): value for z, value in row.items()} for name, row in facts.get(key, {}).items()}
+            for key in _BY_ELEMENT
+        }
+        return cls(**(facts | by_number))
 
 
 def compute_facts(

@@ -101,8 +101,9 @@ def with_scales_of(path: str, model: str, facts: DataFacts) -> DataFacts:
     card, _ = checkpoint.read(path)
     if card["model"] != row(model).name:
         raise ValueError(f"{path!r} is a {card['model']}; it cannot start a {row(model).name}: type 'model: {card['model']}'")
-    theirs = DataFacts.from_dict(card["facts"]).scales
-    return replace(facts, scales={name: theirs.get(name, scale) for name, scale in facts.scales.items()})
+    theirs = DataFacts.from_dict(card["facts"])
+    scales = {name: theirs.scales.get(name, scale) for name, scale in facts.scales.items()}
+    return replace(facts, scales=scales, element_scales=theirs.element_scales)
 
 
 def copy_weights(predictor: Predictor, path: str) -> str:

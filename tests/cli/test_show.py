@@ -68,6 +68,17 @@ def test_info_counts_the_reference_parameters(capsys):
     assert "589,057 at the reference settings" in capsys.readouterr().out  # as in the configuration's first line
 
 
+def test_info_says_what_it_costs_and_reached(capsys):
+    main(["info", "PaiNN"])
+    out = capsys.readouterr().out
+    assert f"{3 * 7 * 128:,} per edge, {20 * 3 * 3 * 128:,} per pair" in out  # layers · coefficients · channels; one linear map
+    assert "published           QM9 U0 5.85 meV" in out
+    assert "forces 10.0 meV/Å (paper, table 2" in out
+    assert "rmd17_painn" in out
+    main(["info", "SchNet"])
+    assert f"{6 * 128:,} per edge, {6 * (50 * 128 + 128 * 128):,} per pair" in capsys.readouterr().out
+
+
 def test_info_of_a_model_file(capsys, tmp_path):
     facts = DataFacts(
         source="sample/ethanol",

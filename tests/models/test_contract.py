@@ -25,16 +25,17 @@ MOLECULE = ("energy", "energies", "forces", "dipole", "mu", "charges")
 CRYSTAL = ("energy", "energies", "forces", "stress")
 
 # How many rows of a parameter no label of energy, forces and dipole can reach, for 16 channels. A new row may need its own.
+OF_SCALARS = {"readout.linear.scalars.bias": 1}  # of the charges: taken out again when they are made to sum to the total
 WITHOUT_GRADIENT = {
-    "SchNet": {"readout.linear.scalars.bias": 1},  # of the charges: taken out again when they are made to sum to the total
-    "PaiNN": {
-        "readout.linear.scalars.bias": 1,  # likewise
+    "PaiNN": OF_SCALARS
+    | {
         "interactions.0.phi.2.weight": 16,  # φ_vv of the first layer, where all vectors are zero
         "interactions.0.phi.2.bias": 16,
         "filters.linear.weight": 16,  # W_vv of the first layer, likewise
         "filters.linear.bias": 16,
     },
-    "TFN": {"readout.bias": 1},  # of the charges, as in SchNet
+    "TFN": {"readout.bias": 1},  # of the charges, as above
+    "NequIP": {},
 }
 
 pytestmark = pytest.mark.parametrize("row", TABLE.values(), ids=list(TABLE))
@@ -353,7 +354,7 @@ def test_every_parameter_learns_from_energy_forces_and_dipole(row, structure, pr
             types = getattr(made.model.embedding, "types", torch.arange(119))
             rows = rows[types[batch.z.unique()]]
         unreached[name] = int((rows.abs().amax(1) < 1e-12 * rows.abs().max()).sum())
-    assert {name: n for name, n in unreached.items() if n} == WITHOUT_GRADIENT.get(row.name, {})
+    assert {name: n for name, n in unreached.items() if n} == WITHOUT_GRADIENT.get(row.name, OF_SCALARS)
 
 
 def test_overfits_one_batch(row, structure, predictor):

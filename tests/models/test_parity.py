@@ -1,5 +1,7 @@
 """The same numbers as SchNetPack 2.1.1, PyG 2.8.1 and nequip 0.19.1, by fixtures; scripts/certificates says how."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -67,6 +69,12 @@ def test_the_edges_are_the_same(name, certificate):
 @pytest.mark.parametrize("model", N_PARAMETERS)
 def test_parameter_counts_are_the_published_ones(model, certificate):
     assert sum(p.numel() for p in create_model(model).parameters()) == N_PARAMETERS[model]
+
+
+@every_fixture
+def test_the_table_has_its_two_lines(name):
+    table = (Path(__file__).parents[2] / "docs" / "results" / "certificates.md").read_text()
+    assert table.count(f"| {name} |") == 2, "type python scripts/certificates/certificate.py"
 
 
 def test_limits_are_those_of_the_design(certificate):

@@ -1,0 +1,62 @@
+"""PyG's SchNet, with ``readout="add"``."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from molzoo.convert.reading import Network, State, arguments, decimal, expect, n_layers, references_of, take
+from molzoo.data.facts import DataFacts
+
+NAMES = {
+    ".mlp.": ".filter.",
+    ".conv.lin1.": ".dense_in.",
+    ".conv.lin2.": ".dense_out.0.",
+    ".lin.": ".dense_out.2.",
+    "lin1.": "readout.hidden.0.",
+    "lin2.": "readout.linear.scalars.",
+}
+CENTRES = "distance_expansion.offset"
+ANCHORS = (CENTRES,)
+ASSUMED = "readout add, all neighbours within the cutoff (PyG keeps max_num_neighbors), mean 0 and std 1 unless given"
+DOUBTFUL: dict[str, str] = {}
+
+
+def read(state: State, given: Mapping[str, Any], elements: Sequence[int]) -> Network:
+    """The network in ``state``, from which all is taken that is no weight.
+
+    Args:
+        state: names and tensors.
+        given: PyG's ``mean`` and ``std``, which its state dict does not hold.
+        elements: that the network was trained on.
+    """
+    given = dict(given)
+    mean, std = (float(given.pop(key, default)) for key, default in (("mean", 0.0), ("std", 1.0)))
+    centres = take(state, CENTRES)
+    cutoff = decimal(centres[-1])
+    expect(CENTRES, centres, torch.linspace(0, cutoff, len(centres)))
+    embedding, into = state.get("embedding.weight"), state.get("interactions.0.conv.lin1.weight")
+    if embedding is None or into is None:
+        raise ValueError("the file has no 'embedding.weight' or no 'interactions.0.conv.lin1.weight'; it is no SchNet of PyG")
+    found = {
+        "channels": embedding.shape[1],
+        "n_layers": n_layers(state, r"interactions\.(\d+)\."),
+        "n_filters": len(into),
+        "n_radial": len(centres),
+        "cutoff": cutoff,
+        "radial": "gaussian",
+    }
+    for name in [name for name in state if ".mlp." in name]:  # held twice
+        twin = name.replace(".mlp.", ".conv.nn.")
+        expect(twin, state.pop(twin, state[name]), state[name])
+    state.pop("initial_atomref", None)  # where atomref began
+    table = torch.full((len(embedding),), mean, dtype=torch.float64)
+    table += state.pop("atomref.weight", torch.zeros(1)).double().flatten()
+    references = references_of(table, elements)
+    facts = DataFacts(
+        elements=sorted(elements),
+        cutoff=cutoff,
+        references={"energy": references} if references else {},
+        scales={"energy": std},
+    )
+    return Network("SchNet", arguments("SchNet", found, given), facts)
