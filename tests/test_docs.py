@@ -36,7 +36,9 @@ def test_the_page_of_models_and_our_results_are_up_to_date():
 @pytest.mark.parametrize("name", TABLE)
 def test_every_model_has_its_section_and_a_small_picture(name):
     (section,) = re.findall(
-        rf"^## {re.escape(name)}\n(.*?)(?=^## |\Z)", (DOCS / "models.md").read_text(), re.DOTALL | re.MULTILINE
+        rf"^## {re.escape(name.replace('PP', '++'))}\n(.*?)(?=^## |\Z)",
+        (DOCS / "models.md").read_text(),
+        re.DOTALL | re.MULTILINE,
     )
     idea, _, picture = section.strip().partition("\n\n![")
     assert 6 <= len(idea.splitlines()) <= 12

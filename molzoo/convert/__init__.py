@@ -5,6 +5,7 @@ Where a peer's architecture is one of the zoo, its trained weights move over and
 its names of parameters, and how the rest of a network is read from buffers and shapes.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,21 +26,29 @@ LIMIT = 1e-4
 """Largest deviation from the peer, relative to the largest energy that the network adds and to the largest force."""
 
 
-def our_name(peer: str, name: str) -> str:
-    """Our name of the parameter that ``peer`` calls ``name``.
+def our_names(peer: str, names: Iterable[str]) -> dict[str, str]:
+    """Our name of each parameter of one network of ``peer``.
 
-    >>> our_name("nequip", "model.func.layer2_convnet.conv.sc.weight")
-    'layers.2.self_connection.weight'
+    >>> our_names("nequip", ["model.func.layer2_convnet.conv.sc.weight"])
+    {'model.func.layer2_convnet.conv.sc.weight': 'layers.2.self_connection.weight'}
     """
-    for theirs, ours in _known(peer).NAMES.items():
-        name = name.replace(theirs, ours)
-    return name
+    theirs, known = list(names), _known(peer)
+    table = known.names(theirs) if peer == "pyg" else {re.escape(part): ours for part, ours in known.NAMES.items()}
+    found = {}
+    for name in theirs:
+        found[name] = name
+        for part, ours in table.items():
+            found[name] = re.sub(part, ours, found[name])
+    return found
 
 
 def our_state(peer: str, state: Mapping[str, Tensor]) -> State:
-    """The parameters of a peer's network under our names and in our normalisation."""
-    found = {our_name(peer, name): value for name, value in state.items()}
-    return nequip.renormalised(found) if peer == "nequip" else found
+    """The parameters of a peer's network under our names and in our normalisation; matrices of one name are joined."""
+    found: dict[str, list[Tensor]] = {}
+    for theirs, ours in our_names(peer, state).items():
+        found.setdefault(ours, []).append(state[theirs])
+    joined = {name: torch.cat(parts, dim=1) if len(parts) > 1 else parts[0] for name, parts in found.items()}
+    return nequip.renormalised(joined) if peer == "nequip" else joined
 
 
 def _known(peer: str) -> Any:
@@ -127,7 +136,7 @@ def _refuse_different(peer: str, own: State, predictor: Predictor) -> None:
     """Every parameter must have exactly one counterpart, of its shape."""
     model = predictor.model_name
     ours = predictor.model.state_dict()
-    names = {name: our_name(peer, name) for name in own}
+    names = our_names(peer, own)
     for theirs, name in names.items():
         if name not in ours:
             raise ValueError(f"{theirs!r} is not understood: molzoo's {model} has nothing like it")

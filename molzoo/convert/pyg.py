@@ -1,6 +1,7 @@
-"""PyG's SchNet, with ``readout="add"``."""
+"""PyG's SchNet, with ``readout="add"``, and the names in its DimeNet and DimeNet++."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +17,46 @@ NAMES = {
     "lin1.": "readout.hidden.0.",
     "lin2.": "readout.linear.scalars.",
 }
+DIMENET = {
+    r"rbf\.freq": "radial.k",
+    r"^emb\.emb": "embedding",
+    r"^emb\.lin_rbf": "edge_embedding.radial",
+    r"^emb\.lin": "edge_embedding.dense",
+    r"output_blocks\.(\d+)\.lin_rbf": r"to_atoms.\1.radial",
+    r"output_blocks\.\d+\.lin\.": "readout.linear.",  # one after the other
+    r"interaction_blocks": "interactions",
+    r"layers_(before|after)_skip": r"\1",
+    r"lin1": "change.0",
+    r"lin2": "change.2",
+    r"lin_(kj|ji)": r"dense_\1",
+    r"\.lin\.": ".dense.",
+    r"lin_rbf\.": "radial.",
+    r"lin_sbf\.": "angular.",
+    r"output_blocks\.(\d+)\.lins\.0": r"readout.hidden.\1.0",
+    r"output_blocks\.(\d+)\.lins\.1": r"readout.hidden.\1.2",
+    r"output_blocks\.(\d+)\.lins\.2": r"readout.hidden.\1.4",
+}
+
+DIMENET_PP = DIMENET | {
+    r"output_blocks\.(\d+)\.lin_up": r"readout.hidden.\1.0",
+    r"output_blocks\.(\d+)\.lins\.0": r"readout.hidden.\1.1",
+    r"output_blocks\.(\d+)\.lins\.1": r"readout.hidden.\1.3",
+    r"output_blocks\.(\d+)\.lins\.2": r"readout.hidden.\1.5",
+    r"lin_rbf1": "radial.0",
+    r"lin_rbf2": "radial.1",
+    r"lin_sbf": "triplets.W",
+    r"lin_(up|down)": r"\1",
+}
+
+
+def names(theirs: Iterable[str]) -> Mapping[str, str]:
+    """The table for a network whose parameters have these names, as regular expressions."""
+    theirs = list(theirs)
+    if not any("output_blocks" in name for name in theirs):
+        return {re.escape(part): ours for part, ours in NAMES.items()}
+    return DIMENET_PP if any("lin_up" in name for name in theirs) else DIMENET
+
+
 CENTRES = "distance_expansion.offset"
 ANCHORS = (CENTRES,)
 ASSUMED = "readout add, all neighbours within the cutoff (PyG keeps max_num_neighbors), mean 0 and std 1 unless given"

@@ -8,12 +8,14 @@ from molzoo.graph.geometry import Geometry, geometry, length_and_direction, pair
 from molzoo.graph.neighbours import neighbour_list, radius_graph
 from molzoo.graph.pairs import NeighbourList
 from molzoo.graph.transform import RadiusGraph
+from molzoo.graph.triplets import Triplets, reverse_edges, triplets
 
 __all__ = [
     "AtomGraph",
     "Geometry",
     "NeighbourList",
     "RadiusGraph",
+    "Triplets",
     "connect",
     "from_ase",
     "from_rdkit",
@@ -24,5 +26,7 @@ __all__ = [
     "pair_vectors",
     "radius_graph",
     "read_labels",
+    "reverse_edges",
     "to_ase",
+    "triplets",
 ]

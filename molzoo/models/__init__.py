@@ -68,6 +68,24 @@ _ROWS = (
         gives=("0e",),
     ),
     Row(
+        name="DimeNet",
+        module="dimenet",
+        symmetry="E(3)-invariant",
+        paper="Gasteiger, Groß, Günnemann 2020, https://arxiv.org/abs/2003.03123",
+        config="dimenet",
+        gives=("0e",),
+        smoothness="C2",
+    ),
+    Row(
+        name="DimeNetPP",
+        module="dimenet_pp",
+        symmetry="E(3)-invariant",
+        paper="Gasteiger, Giri, Margraf, Günnemann 2020, https://arxiv.org/abs/2011.14115",
+        config="dimenet_pp",
+        gives=("0e",),
+        smoothness="C2",
+    ),
+    Row(
         name="PaiNN",
         module="painn",
         symmetry="O(3)",
@@ -100,12 +118,12 @@ TABLE: dict[str, Row] = {row.name: row for row in _ROWS}
 
 
 def row(name: str) -> Row:
-    """The row called ``name``, in any case.
+    """The row called ``name``, in any case; ``DimeNet++`` is DimeNetPP.
 
     Raises:
         ValueError: there is none; the message names the nearest.
     """
-    found = {key.lower(): value for key, value in TABLE.items()}.get(name.lower())
+    found = {key.lower(): value for key, value in TABLE.items()}.get(name.lower().replace("++", "pp"))
     if found is None:
         raise ValueError(f"there is no model {name!r} in the zoo{nearest(name, list(TABLE))}")
     return found
@@ -115,7 +133,7 @@ def list_models() -> list[str]:
     """Names of all models, as ``create_model`` takes them.
 
     >>> list_models()
-    ['SchNet', 'PaiNN', 'TFN', 'NequIP']
+    ['SchNet', 'DimeNet', 'DimeNetPP', 'PaiNN', 'TFN', 'NequIP']
     """
     return list(TABLE)
 

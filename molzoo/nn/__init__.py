@@ -2,33 +2,44 @@
 
 from molzoo.nn.convolution import Convolution, Edges, Path, couplings
 from molzoo.nn.cutoff import Envelope, EnvelopeName
+from molzoo.nn.edge_features import EdgeEmbedding, EdgesToAtoms, ResidualLayer
 from molzoo.nn.elements import Element, ElementEmbedding, ElementLinear
 from molzoo.nn.fully_connected import FullyConnectedNet
 from molzoo.nn.gated import features_up_to, gate
-from molzoo.nn.mlp import ShiftedSoftplus, dense, mlp
+from molzoo.nn.mlp import ShiftedSoftplus, dense, mlp, orthogonal_dense
 from molzoo.nn.radial import BesselBasis, GaussianBasis, RadialName, radial_basis
 from molzoo.nn.radial_table import RadialTable
 from molzoo.nn.readout import Linear, ScalarReadout, only
 from molzoo.nn.scatter import mean_rows, sum_rows
+from molzoo.nn.silu import SiLU
 from molzoo.nn.soft_one_hot import bessel, soft_one_hot_linspace, soft_unit_step
+from molzoo.nn.spherical_basis import LearnedBesselBasis, SphericalBesselBasis, legendre
+from molzoo.nn.triplet_sum import TripletSum
 
 __all__ = [
     "BesselBasis",
     "Convolution",
+    "EdgeEmbedding",
     "Edges",
     "Element",
     "ElementEmbedding",
     "ElementLinear",
+    "EdgesToAtoms",
     "Envelope",
     "EnvelopeName",
     "FullyConnectedNet",
     "GaussianBasis",
+    "LearnedBesselBasis",
     "Linear",
     "Path",
     "RadialName",
     "RadialTable",
+    "ResidualLayer",
     "ScalarReadout",
     "ShiftedSoftplus",
+    "SiLU",
+    "SphericalBesselBasis",
+    "TripletSum",
     "bessel",
     "couplings",
     "dense",
@@ -37,6 +48,8 @@ __all__ = [
     "mean_rows",
     "mlp",
     "only",
+    "legendre",
+    "orthogonal_dense",
     "radial_basis",
     "soft_one_hot_linspace",
     "soft_unit_step",

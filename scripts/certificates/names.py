@@ -10,6 +10,8 @@ FIXTURES = {  # file under tests/fixtures: (peer, model, its arguments)
     "schnetpack_painn_gaussian": ("schnetpack", "PaiNN", {"radial": "gaussian"}),
     "schnetpack_painn_bessel": ("schnetpack", "PaiNN", {}),
     "pyg_schnet": ("pyg", "SchNet", {}),
+    "pyg_dimenet": ("pyg", "DimeNet", {}),
+    "pyg_dimenet_pp": ("pyg", "DimeNetPP", {}),
     "nequip_l1": ("nequip", "NequIP", TUTORIAL | {"l_max": 1}),
     "nequip_l2": ("nequip", "NequIP", TUTORIAL | {"l_max": 2}),
     "nequip_preset_s": ("nequip", "NequIP", PRESET | {"n_layers": 2, "l_max": 1, "channels": [128, 64]}),

@@ -5,6 +5,7 @@ other side draws the same numbers and copies them under its own names.
 """
 
 import json
+import math
 
 import numpy as np
 import torch
@@ -18,16 +19,19 @@ def draw(parameters, seed=0):
     A value depends on the seed, the place in the list, the shape and the kind: embeddings are
     normal; weights normal/√fan_in, or normal where the layer divides by √fan_in itself, so that
     features keep their size from layer to layer; biases 0.1·normal and not zero, so that a
-    forgotten bias shows.
+    forgotten bias shows; wave numbers 10·normal, a few waves. DimeNet's angular basis has values up
+    to 40, so its weights are a tenth of the others.
     """
     weights = {}
     for index, (name, shape) in enumerate(parameters):
-        if "embed" in name or any(part in name for part in SCALED_BY_THE_LAYER):
+        if name.endswith("freq"):
+            scale = 10.0
+        elif "embed" in name or any(part in name for part in SCALED_BY_THE_LAYER):
             scale = 1.0
         elif len(shape) == 1:
             scale = 0.1
         else:
-            scale = shape[1] ** -0.5
+            scale = math.prod(shape[1:]) ** -0.5 * (0.1 if "sbf" in name else 1.0)
         weights[name] = scale * np.random.default_rng([seed, index]).standard_normal(shape)
     return weights
 

@@ -10,8 +10,17 @@ from molzoo.convert import our_state
 from molzoo.models import create_model
 
 SCHNETPACK = ["schnetpack_schnet", "schnetpack_painn_gaussian", "schnetpack_painn_bessel"]
-NAMES = [*SCHNETPACK, "pyg_schnet", "nequip_l1", "nequip_l2", "nequip_preset_s", "nequip_preset_m"]
-N_PARAMETERS = {"SchNet": 455_809, "PaiNN": 589_057}
+NAMES = [
+    *SCHNETPACK,
+    "pyg_schnet",
+    "pyg_dimenet",
+    "pyg_dimenet_pp",
+    "nequip_l1",
+    "nequip_l2",
+    "nequip_preset_s",
+    "nequip_preset_m",
+]
+N_PARAMETERS = {"SchNet": 455_809, "PaiNN": 589_057, "DimeNet": 2_100_070, "DimeNetPP": 1_885_830}
 
 every_fixture = pytest.mark.parametrize("name", NAMES)
 
