@@ -1,6 +1,7 @@
 """Interleaved timing: every contender once a round, so that whatever else the machine does hits all of them alike.
 
-Before its timed run a contender has one that is not timed: threads of the one before may still be waiting for work.
+A contender begins when the threads of the one before have gone to sleep (OpenMP's spin for a while), with a run that is not
+timed.
 """
 
 import statistics
@@ -50,6 +51,7 @@ def race(contenders: dict[str, Pass], rounds: int = 15, seconds: float = 20.0) -
     begin = time.perf_counter()
     for _ in range(rounds):
         for name, run in able.items():
+            time.sleep(0.02)
             run()
             start = time.perf_counter()
             run()
