@@ -57,19 +57,29 @@ def evaluate(program: BilinearProgram, wanted: str, values: Tensors, moved: Tens
             _mixed(program, rows, xys, wgs, made)
         elif not program.shared:
             for xy, wg in product(xys, wgs):
-                _run(program, (*xy[1:], *wg[1:]), {s: made[s] for s in xy.wanted & wg.wanted})
+                wish = {s: made[s] for s in xy.wanted & wg.wanted}
+                _run(_pass(program, (*xy[1:], *wg[1:]), wish), rows, program.work)
     return tuple(made[name] for name in wanted)
 
 
-def _run(program: BilinearProgram, given: Sequence[Tensor | None], made: Tensors, fresh: bool = False) -> None:
-    """One pass with x, y, w and g, which adds to what is made; for shared weights g is z, of any content if ``fresh``."""
-    like = next(t for t in given if t is not None)
-    rows = next(len(t) for t in (*given, *made.values()) if t is not None)
-    nothing = like.new_empty(rows, 0)
+def _pass(
+    program: BilinearProgram, given: Sequence[Tensor | None], made: Tensors, fresh: bool = False
+) -> Callable[[int, int, int, int], None]:
+    """One pass with x, y, w and g, which adds to what is made; for shared weights g is z, of any content if ``fresh``.
+
+    What is given back takes the first and last row, how many rows of x and y are ahead of these, and how many z has.
+    """
+    like = next(t for t in (*given, *made.values()) if t is not None)
+    nothing = like.new_empty(0, 0)
     arrays = [(nothing if t is None else t).numpy() for t in (*given, *map(made.get, _NAMES))]
-    options = rows, program.shared, fresh, program.copies_first, tuple(name in made for name in _NAMES)
+    options = program.shared, fresh, program.copies_first, tuple(name in made for name in _NAMES)
     tables = program.tables(like.dtype)
-    for call in shares(np.arange(rows + 1), rows * program.work, lambda a, b: _rows(a, b, *options, *tables, *arrays)):
+    return lambda first, last, ahead, rows: _rows(first, last, ahead, rows, *options, *tables, *arrays)
+
+
+def _run(once: Callable[[int, int, int, int], None], rows: int, work: int) -> None:
+    """All rows in one pass, shared out among threads."""
+    for call in shares(np.arange(rows + 1), rows * work, lambda first, last: once(first, last, 0, rows)):
         call()
 
 
@@ -102,6 +112,12 @@ def _mixed_rows(
     cotangents = [torch.empty_like(out) for _ in wgs]
     Ws, dW = [program.matrices(pair.first) for pair in wgs], program.matrices(made.get("w"))
     blocks = program.tables(like.dtype)[-1][-1]
+    of_rows = {"g": z[: step * wide].view(step, -1)} if of_z else {}
+    mixed = twin[: step * wide].view(step, -1) if of_twin else None
+    passes = [
+        _pass(program, (*pair[1:], None, mixed), {s: made[s] for s in pair.wanted & {"x", "y"}} | of_rows, number == 0)
+        for number, pair in enumerate(xys)
+    ]
 
     @cache  # all chunks but the last are of one size
     def tables(n: int) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
@@ -118,12 +134,8 @@ def _mixed_rows(
             for number, (W, g) in enumerate(zip(Ws, gs, strict=True)):
                 for W_o, g_o, result in zip(W, g, twins, strict=True):
                     torch.addmm(result, g_o, W_o.mT, beta=number > 0, out=result)
-        for number, pair in enumerate(xys):
-            x, y = (None if t is None else t[here] for t in pair[1:])
-            results = {name: made[name][here] for name in pair.wanted & {"x", "y"}} | (
-                {"g": z[: n * wide].view(n, -1)} if of_z else {}
-            )
-            _run(program, (x, y, None, twin[: n * wide].view(n, -1) if of_twin else None), results, number == 0)
+        for once in passes:
+            once(0, n, first, n)
         for pair, W, g in zip(wgs, Ws, gs, strict=True):
             for k, z_o in enumerate(zs):
                 if "g" in pair.wanted:
@@ -265,8 +277,8 @@ def _scratch(a, b):
 
 
 @_jit
-def _rows(begin, end, rows, shared, fresh, copies_first, wanted, paths, tables, blocks, x, y, w, g, dx, dy, dw, dg):
-    """Rows ``begin`` to ``end`` of the partial derivatives that are wanted."""
+def _rows(begin, end, ahead, rows, shared, fresh, copies_first, wanted, paths, tables, blocks, x, y, w, g, dx, dy, dw, dg):
+    """Rows ``begin`` to ``end`` of the partial derivatives that are wanted; x and y have ``ahead`` more rows before."""
     of_x, of_y, of_w, of_g = wanted
     zero, size, most = _U(0), _U(_ROWS), _U(0)
     for p in range(len(paths)):
@@ -280,8 +292,9 @@ def _rows(begin, end, rows, shared, fresh, copies_first, wanted, paths, tables, 
     for first in range(_U(begin), _U(end), size):
         last = min(first + size, _U(end))
         n = last - first
-        _turn(blocks[0], copies_first, first, last, x, X, size, False)
-        _turn(blocks[1], copies_first, first, last, y, Y, size, False)
+        here, there = first + _U(ahead), last + _U(ahead)  # in x and y
+        _turn(blocks[0], copies_first, here, there, x, X, size, False)
+        _turn(blocks[1], copies_first, here, there, y, Y, size, False)
         dX[:], dY[:], dW[:] = 0, 0, 0
         if not shared:
             _turn(blocks[2], True, first, last, w, W, size, False)
@@ -307,9 +320,9 @@ def _rows(begin, end, rows, shared, fresh, copies_first, wanted, paths, tables, 
             if path.kind and (of_w or of_g):
                 _finished(path, n, z, W, dW, w_row, G, dG, g0, of_w, of_g)
         if of_x:
-            _turn(blocks[0], copies_first, first, last, dx, dX, size, True)
+            _turn(blocks[0], copies_first, here, there, dx, dX, size, True)
         if of_y:
-            _turn(blocks[1], copies_first, first, last, dy, dY, size, True)
+            _turn(blocks[1], copies_first, here, there, dy, dY, size, True)
         if of_w and not shared:
             _turn(blocks[2], True, first, last, dw, dW, size, True)
         if of_g and not shared:
