@@ -48,9 +48,10 @@ class NormNonlinearity(nn.Module):
 
     def __init__(self, irreps: Irreps) -> None:
         super().__init__()
-        self.irreps_in = self.irreps_out = irreps.sort().irreps.simplify()
-        self.n_scalars = self.irreps_in.count("0e")
-        tensors = Irreps([term for term in self.irreps_in if not term.ir.is_scalar()])
+        scalars = Irreps([term for term in irreps if term.ir.is_scalar()])
+        tensors = Irreps([term for term in irreps if not term.ir.is_scalar()])
+        self.irreps_in = self.irreps_out = scalars + tensors
+        self.n_scalars = scalars.dim
         self.scalars = ShiftedSoftplus()
         self.tensors = (
             NormActivation(tensors, ShiftedSoftplus(), normalize=False, bias=True, layout="ir_mul") if tensors else None
@@ -60,7 +61,7 @@ class NormNonlinearity(nn.Module):
         """The same irreps, in the layout ir_mul."""
         if self.tensors is None:
             return self.scalars(x)
-        s, tensors = x.split([self.n_scalars, x.shape[1] - self.n_scalars], dim=1)  # 0e is the first in sorted irreps
+        s, tensors = x.split([self.n_scalars, x.shape[1] - self.n_scalars], dim=1)
         return torch.cat([self.scalars(s), self.tensors(tensors)], dim=1)
 
 

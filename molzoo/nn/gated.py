@@ -16,7 +16,7 @@ def gate(irreps: Irreps) -> Gate:
     """The gate, in layout ir_mul, that makes ``irreps``: scalars are activated, other copies are each given an even gate.
 
     >>> gate(Irreps("8x0e + 4x0o + 4x1o")).irreps_in
-    12x0e+4x0o+4x1o
+    4x0o+12x0e+4x1o
     """
     scalars, gated = Irreps([t for t in irreps if t.ir.l == 0]), Irreps([t for t in irreps if t.ir.l > 0])
     gates = Irreps([(t.mul, "0e") for t in gated])

@@ -35,7 +35,9 @@ WITHOUT_GRADIENT = {
         "filters.linear.bias": 16,
     },
     "TFN": {"readout.bias": 1},  # of the charges, as above
-    "NequIP": {},
+    "NequIP": {},  # no biases at the end
+    "DimeNet": {},
+    "DimeNetPP": {},
 }
 
 pytestmark = pytest.mark.parametrize("row", TABLE.values(), ids=list(TABLE))

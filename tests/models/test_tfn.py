@@ -150,6 +150,18 @@ def test_a_layer_is_what_e3nns_parts_make(parity):
     torch.testing.assert_close(relayout(found, layer.nonlinearity.irreps_in, "ir_mul", "mul_ir"), theirs, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("nonlinearity", ["norm", "gate"])
+@pytest.mark.parametrize("parity", [False, True])
+def test_features_turn_as_their_irreps_say(nonlinearity, parity, structure, symmetry):
+    arguments = {"elements": [1, 6, 8], "channels": [5, 4, 3], "parity": parity, "nonlinearity": nonlinearity}
+    model = create_model("TFN", **arguments, irreps_out="0e + 1o + 2e" + " + 0o + 1e" * parity).double()
+    graph = structure("ethanol")
+    motion = symmetry.random_motion(9, inverted=True)
+    first, second = model.features(graph), model.features(motion.structure(graph))
+    D = model.irreps_features.D_from_matrix(motion.rotation)
+    torch.testing.assert_close(second, (first @ D.T)[motion.order], rtol=0, atol=1e-12)
+
+
 def relayout(x, irreps, source, target):
     from molzoo.o3.blocks import join, split
 
