@@ -6,6 +6,7 @@ import torch
 from torch_geometric.data import Batch
 
 from molzoo.graph import AtomGraph, connect, geometry
+from molzoo.kernels import use_backend
 from molzoo.models import create_model
 from molzoo.models.tfn import Layer
 from molzoo.nn import Edges, Envelope, GaussianBasis, sum_rows
@@ -157,7 +158,8 @@ def test_features_turn_as_their_irreps_say(nonlinearity, parity, structure, symm
     model = create_model("TFN", **arguments, irreps_out="0e + 1o + 2e" + " + 0o + 1e" * parity).double()
     graph = structure("ethanol")
     motion = symmetry.random_motion(9, inverted=True)
-    first, second = model.features(graph), model.features(motion.structure(graph))
+    with use_backend("messages"):  # loops of so many programs take minutes to compile, and test_contract.py compares them
+        first, second = model.features(graph), model.features(motion.structure(graph))
     D = model.irreps_features.D_from_matrix(motion.rotation)
     torch.testing.assert_close(second, (first @ D.T)[motion.order], rtol=0, atol=1e-12)
 
