@@ -5,9 +5,11 @@ cotangent in the place of g; and every further derivative is a sum of ∂Q/∂sl
 A loop takes such a sum in one pass, so a double backward costs four loops, and no derivative of any order needs another kind.
 """
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from molzoo.kernels import cpu
@@ -42,6 +44,7 @@ class Index:
         self.edges, self.n_dst = [src.contiguous(), dst.contiguous(), w_row.contiguous()], n_dst
         self._by = {"x": (src, n_src), "g": (dst, n_dst), "w": (w_row, n_rows)}
         self._rows: dict[str, list[Tensor]] = {}
+        self._arrays: dict[str, list[np.ndarray]] = {}
 
     def rows(self, slot: str) -> list[Int[Tensor, " _"]]:
         """For the result of a slot: where each of its rows begins in a list of edges, and that list."""
@@ -54,6 +57,12 @@ class Index:
                 begins = key.new_zeros(n + 1).index_add(0, key + 1, torch.ones_like(key)).cumsum(0)
                 self._rows[slot] = [begins, every[:-1] if slot == "g" else key.argsort(stable=True)]
         return self._rows[slot]
+
+    def arrays(self, slot: str) -> list[np.ndarray]:
+        """The rows of a slot and the edges, for compiled loops."""
+        if slot not in self._arrays:
+            self._arrays[slot] = [t.numpy() for t in (*self.rows(slot), *self.edges)]
+        return self._arrays[slot]
 
 
 def contract(
@@ -75,11 +84,10 @@ def contract(
 
 
 def _evaluate(program: ConvolutionProgram, index: Index, slot: str, values: Slots, tangents: Slots) -> Tensor:
-    edges = [*index.rows(slot), *index.edges]
     values = [None if name == slot else t for name, t in zip("xYwg", values, strict=True)]
     if _watched(*values, *tangents):
-        return contraction(program.key, slot, edges, values, list(tangents))
-    return cpu.run(program, slot, edges, values, tangents)
+        return contraction(program.key, slot, [*index.rows(slot), *index.edges], values, list(tangents))
+    return cpu.run(program, slot, index.arrays(slot), values, tangents)
 
 
 def _watched(*tensors: Tensor | None) -> bool:
@@ -95,6 +103,11 @@ class _Rule(torch.autograd.Function):
     """Arguments are the program, the edges, which slot (or slots) of Q shall be open, and tensors."""
 
     generate_vmap_rule = True
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        # torch asks for the signature at every call; finding it takes longer than a small convolution.
+        cls.forward.__signature__ = inspect.signature(cls.forward)  # type: ignore[attr-defined]
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:

@@ -46,7 +46,7 @@ import numba
 def run(
     program: ConvolutionProgram,
     slot: str,
-    edges: Sequence[Tensor],
+    edges: Sequence[np.ndarray],
     values: Sequence[Tensor | None],
     tangents: Sequence[Tensor | None],
 ) -> Tensor:
@@ -59,7 +59,7 @@ def run(
         values, tangents: x, Y, w, g; None in the open slot, and where there is no tangent.
     """
     like = next(t for t in values if t is not None)
-    ptr, order, src, dst, w_row = (t.numpy() for t in edges)
+    ptr, order, src, dst, w_row = edges
     out = like.new_empty(len(ptr) - 1, program.dim[slot])
     nothing = np.empty((0, 0), dtype=_NUMPY[like.dtype])
     arrays = [nothing if t is None else t.detach().contiguous().numpy() for t in (*values, *tangents)]

@@ -17,7 +17,7 @@ def contraction(
     program: int, slot: str, edges: list[Tensor], values: list[Tensor | None], tangents: list[Tensor | None]
 ) -> Tensor:
     """:func:`molzoo.kernels.cpu.run` for the program of this number."""
-    return cpu.run(ConvolutionProgram.of(program), slot, edges, values, tangents)
+    return cpu.run(ConvolutionProgram.of(program), slot, [t.numpy() for t in edges], values, tangents)
 
 
 @contraction.register_fake
