@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from molzoo.kernels import cpu
+import molzoo.kernels.cpu as cpu
 from molzoo.kernels.dispatch import fused
 from molzoo.kernels.operator import contraction
 from molzoo.kernels.program import ConvolutionProgram

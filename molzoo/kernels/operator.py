@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from molzoo.kernels import cpu
+import molzoo.kernels.cpu as cpu
 from molzoo.kernels.program import ConvolutionProgram
 from molzoo.shapes import Tensor
 

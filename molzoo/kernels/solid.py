@@ -40,7 +40,7 @@ class SolidProgram:
     """Harmonics as numbers; n = l² + l + m counts them all.
 
     Args:
-        lmax: the largest degree.
+        l_max: the largest degree.
         up, down: of the recursions Y(l, m) = up[n] y Y(l−1, m) − down[n] r² Y(l−2, m) and, for the outermost,
             Y(l, l) + i Y(l, −l) = up[n] (z + ix) (Y(l−1, l−1) + i Y(l−1, 1−l)); they begin with up[0], and up[1 … 3] (x, y, z).
         terms: (k, n, j) of each coefficient of ∂Y_n / ∂x_k = Σ_j A[k, n, j] Y_j.
@@ -50,7 +50,7 @@ class SolidProgram:
         operations: the same in operations of torch.
     """
 
-    lmax: int
+    l_max: int
     up: np.ndarray
     down: np.ndarray
     terms: np.ndarray
@@ -70,7 +70,7 @@ class SolidProgram:
         least = -1.0 if self.least is None else self.least
         tables = self.up, self.down, self.coefficients
         return {
-            dtype: (self.lmax, *(table.astype(name) for table in tables), self.terms, self.blocks, least)
+            dtype: (self.l_max, *(table.astype(name) for table in tables), self.terms, self.blocks, least)
             for dtype, name in ((torch.float32, np.float32), (torch.float64, np.float64))
         }
 
@@ -82,7 +82,7 @@ def solid(program: SolidProgram, x: Float[Tensor, "*rows 3"]) -> Float[Tensor, "
 
 def _form(program: SolidProgram, x: Tensor, g: Tensor | None, *v: Tensor) -> Tensor:
     """∂F/∂g if ``g`` is None, else the gradient of F in x."""
-    if program.least is not None and program.lmax and len(v) > 1:
+    if program.least is not None and program.l_max and len(v) > 1:
         return _high_derivative(program, x, g, *v)
     tensors = [t for t in (x, g, *v) if t is not None]
     watched = (
@@ -217,14 +217,14 @@ def _dot(a, b, out):
 
 
 @_jit
-def _climb(lmax, up, down, x, r2, Y):
+def _climb(l_max, up, down, x, r2, Y):
     """Y_n of vectors x, one degree after the other."""
     _dot(x, x, r2)
     Y[0] = up[0]
-    for k in range(min(3, 3 * lmax)):
+    for k in range(min(3, 3 * l_max)):
         for r in range(_LANES):
             Y[1 + k, r] = up[1 + k] * x[k, r]
-    for l in range(2, lmax + 1):
+    for l in range(2, l_max + 1):
         now, before, last = l * l, (l - 1) * (l - 1), (l - 2) * (l - 2)
         a = up[now]
         for r in range(_LANES):
@@ -299,7 +299,7 @@ def _bend(u, inverse, v, along, h, w, uh, vh):
 
 
 @_jit
-def _evaluate(first, last, lmax, up, down, coefficients, terms, blocks, least, values, x, vectors, g, out):
+def _evaluate(first, last, l_max, up, down, coefficients, terms, blocks, least, values, x, vectors, g, out):
     """Blocks of rows of ∂F/∂g (``values``) or of the gradient of F; of directions, ``least`` ≥ 0, for one vector at most."""
     tables, lanes, numbers = (
         np.zeros((3, len(up), _LANES), x.dtype),
@@ -315,7 +315,7 @@ def _evaluate(first, last, lmax, up, down, coefficients, terms, blocks, least, v
         _read(x[start:stop], u)
         if directed:
             _normalize(least, u, one, inverse)
-        _climb(lmax, up, down, u, one, Y)
+        _climb(l_max, up, down, u, one, Y)
         if not values:
             G[:] = 0
             for column, n, width in blocks:

@@ -21,16 +21,15 @@ from molzoo.nn import (
     EdgesToAtoms,
     Envelope,
     EnvelopeName,
+    LayerwiseReadout,
     LearnedBesselBasis,
     ResidualLayer,
     SiLU,
     SphericalBesselBasis,
     TripletSum,
     legendre,
-    only,
     orthogonal_dense,
 )
-from molzoo.o3 import Irreps
 from molzoo.shapes import Float, Tensor
 
 AngleName = Literal["jik", "kji"]
@@ -81,23 +80,9 @@ class Interaction(nn.Module):
         return self.after(sigma(self.dense(h)) + m)
 
 
-class Readout(nn.Module):
-    """Σ_t w_t · σ(W₃ σ(W₂ σ(W₁ h_t))) over the layers t, as one linear map of all their hidden features."""
-
-    def __init__(self, n_layers: int, channels: int, irreps_out: Irreps) -> None:
-        super().__init__()
-        only("0e", irreps_out)
-        self.channels = channels
-        self.hidden = nn.ModuleList(
-            nn.Sequential(*(layer for _ in range(N_OUTPUT) for layer in (orthogonal_dense(channels, channels), SiLU())))
-            for _ in range(n_layers)
-        )
-        self.linear = orthogonal_dense(n_layers * channels, irreps_out.dim, bias=False)
-
-    def forward(self, features: Float[Tensor, "N features"]) -> Float[Tensor, "N out"]:
-        """Outputs of each atom."""
-        layers = zip(self.hidden, features.split(self.channels, 1), strict=True)
-        return self.linear(torch.cat([hidden(h) for hidden, h in layers], dim=1))
+def hidden(channels: int) -> nn.Sequential:
+    """σ(W₃ σ(W₂ σ(W₁ h))), what is read of one layer before the last linear map."""
+    return nn.Sequential(*(layer for _ in range(N_OUTPUT) for layer in (orthogonal_dense(channels, channels), SiLU())))
 
 
 class DimeNet(AtomisticModel):
@@ -147,7 +132,7 @@ class DimeNet(AtomisticModel):
         self.edge_embedding = EdgeEmbedding(channels, n_radial, SiLU())
         self.interactions = nn.ModuleList(Interaction(channels, n_bilinear, n_spherical, n_radial) for _ in range(n_layers))
         self.to_atoms = nn.ModuleList(EdgesToAtoms(channels, n_radial) for _ in range(n_layers + 1))
-        self.readout = Readout(n_layers + 1, channels, self.irreps_out)
+        self.readout = LayerwiseReadout((hidden(channels) for _ in range(n_layers + 1)), channels, channels, self.irreps_out)
 
     def features(self, graph: Any) -> Float[Tensor, "N features"]:
         """h^t of each atom, one layer after the other."""

@@ -28,11 +28,11 @@ from molzoo.nn import (
     EdgesToAtoms,
     Envelope,
     EnvelopeName,
+    LayerwiseReadout,
     LearnedBesselBasis,
     ResidualLayer,
     SiLU,
     SphericalBesselBasis,
-    only,
     orthogonal_dense,
 )
 from molzoo.o3 import Irreps, spherical_harmonics
@@ -54,7 +54,7 @@ class Directions(NamedTuple):
     back: Edges
 
 
-class TripletSum(nn.Module):
+class HarmonicTripletSum(nn.Module):
     """y_ji = Σ_{k≠i} Σ_ln √((2l+1)/4π) P_l(u_kj · u_ji) R_ln(d_kj) W[ln] ∘ x_kj with W = W₂ W₁, by the theorem above.
 
     The neighbour k = i, of which u_ij · u_ji = −1, is taken out at the end.
@@ -88,7 +88,7 @@ class Interaction(nn.Module):
     """New m_ji from old ones (figure 1 of the paper; DimeNet, figure 4).
 
     x_ji = σ(W_ji m_ji),  x_kj = σ(W_down (σ(W_kj m_kj) ∘ W_e e(d_kj))),
-    m_ji ← residual(m_ji + σ(W residual(x_ji + σ(W_up TripletSum(x_kj))))).
+    m_ji ← residual(m_ji + σ(W residual(x_ji + σ(W_up sum of triplets(x_kj))))).
     """
 
     def __init__(self, channels: int, triplet_channels: int, n_basis: int, n_spherical: int, n_radial: int) -> None:
@@ -98,7 +98,7 @@ class Interaction(nn.Module):
         self.radial = nn.Sequential(orthogonal_dense(n_radial, n_basis, bias=False), orthogonal_dense(n_basis, C, bias=False))
         self.dense_kj, self.dense_ji, self.dense = (orthogonal_dense(C, C) for _ in range(3))
         self.down = orthogonal_dense(C, triplet_channels, bias=False)
-        self.triplets = TripletSum(triplet_channels, n_basis, n_spherical, n_radial)
+        self.triplets = HarmonicTripletSum(triplet_channels, n_basis, n_spherical, n_radial)
         self.up = orthogonal_dense(triplet_channels, C, bias=False)
         self.before, self.after = (
             nn.Sequential(*(ResidualLayer(C, self.activation) for _ in range(n))) for n in (N_BEFORE, N_AFTER)
@@ -119,25 +119,11 @@ class Interaction(nn.Module):
         return self.after(sigma(self.dense(h)) + m)
 
 
-class Readout(nn.Module):
-    """Σ_t w_t · σ(W₃ σ(W₂ σ(W₁ W_up h_t))) over the layers t, as one linear map of all their hidden features."""
-
-    def __init__(self, n_layers: int, channels: int, out_channels: int, irreps_out: Irreps) -> None:
-        super().__init__()
-        only("0e", irreps_out)
-        self.channels = channels
-        self.hidden = nn.ModuleList(self._hidden(channels, out_channels) for _ in range(n_layers))
-        self.linear = orthogonal_dense(n_layers * out_channels, irreps_out.dim, bias=False)
-
-    @staticmethod
-    def _hidden(channels: int, out_channels: int) -> nn.Sequential:
-        dense = [(orthogonal_dense(out_channels, out_channels), SiLU()) for _ in range(N_OUTPUT)]
-        return nn.Sequential(orthogonal_dense(channels, out_channels, bias=False), *(layer for pair in dense for layer in pair))
-
-    def forward(self, features: Float[Tensor, "N features"]) -> Float[Tensor, "N out"]:
-        """Outputs of each atom."""
-        layers = zip(self.hidden, features.split(self.channels, 1), strict=True)
-        return self.linear(torch.cat([hidden(h) for hidden, h in layers], dim=1))
+def hidden(channels: int, out_channels: int) -> nn.Sequential:
+    """σ(W₃ σ(W₂ σ(W₁ W_up h))), what is read of one layer before the last linear map."""
+    up = orthogonal_dense(channels, out_channels, bias=False)
+    dense = ((orthogonal_dense(out_channels, out_channels), SiLU()) for _ in range(N_OUTPUT))
+    return nn.Sequential(up, *(layer for pair in dense for layer in pair))
 
 
 class DimeNetPP(AtomisticModel):
@@ -189,7 +175,9 @@ class DimeNetPP(AtomisticModel):
             Interaction(channels, triplet_channels, basis_channels, n_spherical, n_radial) for _ in range(n_layers)
         )
         self.to_atoms = nn.ModuleList(EdgesToAtoms(channels, n_radial) for _ in range(n_layers + 1))
-        self.readout = Readout(n_layers + 1, channels, out_channels, self.irreps_out)
+        self.readout = LayerwiseReadout(
+            (hidden(channels, out_channels) for _ in range(n_layers + 1)), channels, out_channels, self.irreps_out
+        )
 
     def features(self, graph: Any) -> Float[Tensor, "N features"]:
         """h^t of each atom, one layer after the other."""

@@ -9,7 +9,7 @@ from molzoo.nn.gated import features_up_to, gate
 from molzoo.nn.mlp import ShiftedSoftplus, dense, mlp, orthogonal_dense
 from molzoo.nn.radial import BesselBasis, GaussianBasis, RadialName, radial_basis
 from molzoo.nn.radial_table import RadialTable
-from molzoo.nn.readout import Linear, ScalarReadout, only
+from molzoo.nn.readout import LayerwiseReadout, Linear, ScalarReadout, only
 from molzoo.nn.scatter import mean_rows, sum_rows
 from molzoo.nn.silu import SiLU
 from molzoo.nn.soft_one_hot import bessel, soft_one_hot_linspace, soft_unit_step
@@ -29,6 +29,7 @@ __all__ = [
     "EnvelopeName",
     "FullyConnectedNet",
     "GaussianBasis",
+    "LayerwiseReadout",
     "LearnedBesselBasis",
     "Linear",
     "Path",

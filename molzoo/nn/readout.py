@@ -1,9 +1,11 @@
 """Readouts: features of an atom → the numbers that properties ask for, as ``hidden`` and then one ``linear``."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import nn
 
-from molzoo.nn.mlp import dense
+from molzoo.nn.mlp import dense, orthogonal_dense
 from molzoo.o3 import Irreps
 from molzoo.shapes import Float, Tensor
 
@@ -46,6 +48,29 @@ class Linear(nn.Module):
             else self.vectors(v).mT.split([t.mul for t in self.irreps_out if t.ir.l == 1], 1)  # (N, mul, 3): mul_ir order
         )
         return torch.cat([next(s_out) if t.ir.l == 0 else next(v_out).flatten(1) for t in self.irreps_out], dim=1)
+
+
+class LayerwiseReadout(nn.Module):
+    """Σ_t w_t · hidden_t(h_t) over the layers t of a network, as one linear map, without bias, of all hidden features.
+
+    Args:
+        hidden: a network for the features of each layer.
+        channels: width of each layer's features.
+        width: of what each hidden network gives.
+        irreps_out: scalars to give.
+    """
+
+    def __init__(self, hidden: Iterable[nn.Module], channels: int, width: int, irreps_out: Irreps) -> None:
+        super().__init__()
+        only("0e", irreps_out)
+        self.channels = channels
+        self.hidden = nn.ModuleList(hidden)
+        self.linear = orthogonal_dense(len(self.hidden) * width, irreps_out.dim, bias=False)
+
+    def forward(self, features: Float[Tensor, "N features"]) -> Float[Tensor, "N out"]:
+        """Outputs of each atom, from the layers' features side by side."""
+        layers = zip(self.hidden, features.split(self.channels, 1), strict=True)
+        return self.linear(torch.cat([hidden(h) for hidden, h in layers], dim=1))
 
 
 class ScalarReadout(nn.Module):

@@ -10,9 +10,8 @@ from functools import lru_cache
 
 import torch
 
-from molzoo.kernels import ConvolutionProgram, Term, contract, fused
+from molzoo.kernels import ConvolutionProgram, Term, contract
 from molzoo.nn.convolution import Edges
-from molzoo.nn.scatter import sum_rows
 from molzoo.shapes import Float, Int, Tensor
 
 
@@ -38,15 +37,11 @@ class TripletSum:
 
     def angular(self, P: Float[Tensor, "T n_spherical"], a: Float[Tensor, "P n_spherical B"]) -> Float[Tensor, "T B"]:
         """The scalars s of each triplet."""
-        if not fused(P, a):
-            return (P[:, None] @ a.index_select(0, self.each.w_row))[:, 0]
         one, w = a.new_ones(1, a.shape[2]), a.flatten(1)
         return contract(_angular(*a.shape[1:]), self.each.index(1, len(w)), one, P, w)
 
     def __call__(self, x: Float[Tensor, "E C"], s: Float[Tensor, "T B"]) -> Float[Tensor, "E BC"]:
         """The sums y of each edge, the B parts side by side."""
-        if not fused(x, s):
-            return sum_rows((s[:, :, None] * x.index_select(0, self.line.src)[:, None]).flatten(1), self.line.dst, len(x))
         return contract(_outer(s.shape[1], x.shape[1]), self.line.index(len(x), 1), x, s, torch.ones_like(x[:1]))
 
 

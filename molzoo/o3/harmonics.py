@@ -205,7 +205,7 @@ def _program(ls: tuple[int, ...], normalize: bool, normalization: str) -> "Solid
         column, n, width = blocks.pop() if blocks and sum(blocks[-1][1:]) == l**2 else (sum(b[2] for b in blocks), l**2, 0)
         blocks.append((column, n, width + 2 * l + 1))
     return SolidProgram(
-        lmax=lmax,
+        l_max=lmax,
         up=up,
         down=down,
         terms=np.array([term[:3] for term in derivatives], dtype=np.int64).reshape(-1, 3),

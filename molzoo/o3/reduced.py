@@ -27,13 +27,13 @@ from molzoo.o3.blocks import Layout, join, layout_of, split
 from molzoo.o3.exact import Exact
 from molzoo.o3.irreps import Irrep, Irreps
 from molzoo.o3.permutation import Signed, germinate_formulas, of_each_index
-from molzoo.o3.wigner import Convention, OfConvention, wigner_3j
+from molzoo.o3.wigner import Convention, StoredConvention, wigner_3j
 from molzoo.shapes import Float, Tensor
 
 Copies = list[tuple[Irrep, Tensor]]  # of each irrep (copies, 2l + 1, components of the tensor)
 
 
-class ReducedTensorProducts(OfConvention, nn.Module):
+class ReducedTensorProducts(nn.Module):
     """The irreps of x₁ ⊗ x₂ ⊗ …, of its part with the symmetry of a formula: Σ_ij… Q_kij… x₁_i x₂_j ….
 
     Args:
@@ -76,6 +76,7 @@ class ReducedTensorProducts(OfConvention, nn.Module):
             if len(name) != 1:
                 raise TypeError(f"got an unexpected keyword argument {name!r}; irreps are given by one letter, e.g. i='1o'")
         self.formula, self.layout, self.convention = formula, layout_of(layout), convention
+        self.stored_convention = StoredConvention(convention)
         indices, symmetries = germinate_formulas(formula)
         self.irreps_in = of_each_index(indices, symmetries, {i: Irreps(given) for i, given in irreps.items()})
         mid, out = _allowed(filter_ir_mid), _allowed(filter_ir_out)

@@ -20,13 +20,13 @@ from molzoo.o3.diagram import draw
 from molzoo.o3.exact import Exact
 from molzoo.o3.instructions import Instruction, Normalization, connect
 from molzoo.o3.irreps import Irreps
-from molzoo.o3.wigner import Convention, OfConvention, wigner_3j
+from molzoo.o3.wigner import Convention, StoredConvention, wigner_3j
 from molzoo.shapes import Float, Tensor
 
 Weights = Tensor | Sequence[Tensor] | None
 
 
-class TensorProduct(OfConvention, nn.Module):
+class TensorProduct(nn.Module):
     """z = Σ over paths of W · (x ⊗ y), by instructions.
 
     Args:
@@ -78,6 +78,7 @@ class TensorProduct(OfConvention, nn.Module):
         super().__init__()
         self.irreps_in1, self.irreps_in2, self.irreps_out = map(Irreps, (irreps_in1, irreps_in2, irreps_out))
         self.layout, self.convention = layout_of(layout), convention
+        self.stored_convention = StoredConvention(convention)
         size = Normalization(irrep_normalization, path_normalization, in1_var, in2_var, out_var)
         self.instructions = connect(self.irreps_in1, self.irreps_in2, self.irreps_out, instructions, size)
         self.weight_numel = sum(math.prod(path.path_shape) for path in self.instructions if path.has_weight)

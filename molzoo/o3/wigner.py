@@ -13,6 +13,7 @@ from math import comb, sqrt
 from typing import Any, Literal, get_args
 
 import torch
+from torch import nn
 
 from molzoo.quantities import nearest
 from molzoo.shapes import Tensor
@@ -20,16 +21,21 @@ from molzoo.shapes import Tensor
 Convention = Literal["e3nn-0.6", "e3nn-0.4.4"]
 
 
-class OfConvention:
-    """A layer whose numbers depend on the convention of :func:`wigner_3j`: its state names it, and loads into the same only."""
+class StoredConvention(nn.Module):
+    """Part of a layer whose numbers depend on the convention of :func:`wigner_3j`: its state names it, and loads into the same.
 
-    convention: Convention
+    Args:
+        convention: of the layer's Wigner 3j symbols.
+    """
+
+    def __init__(self, convention: Convention) -> None:
+        super().__init__()
+        self.convention = convention
 
     def get_extra_state(self) -> Tensor:
         """The convention, as bytes: a state holds nothing but tensors.
 
-        >>> from molzoo.o3.products import FullTensorProduct
-        >>> bytes(FullTensorProduct("1o", "1o").get_extra_state().tolist())
+        >>> bytes(StoredConvention("e3nn-0.6").get_extra_state().tolist())
         b'e3nn-0.6'
         """
         return torch.tensor(list(self.convention.encode()), dtype=torch.uint8)
@@ -50,7 +56,7 @@ class OfConvention:
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         """States of e3nn name no convention."""
         state_dict.setdefault(f"{prefix}_extra_state", torch.tensor(list(b"e3nn-0.6"), dtype=torch.uint8))
-        super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[misc]
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 _COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}

@@ -9,7 +9,7 @@ from scipy.special import eval_legendre
 from molzoo.graph import AtomGraph, connect, geometry, reverse_edges, triplets
 from molzoo.kernels import use_backend
 from molzoo.models import create_model
-from molzoo.models.dimenet_pp import TripletSum
+from molzoo.models.dimenet_pp import HarmonicTripletSum
 
 F64 = torch.float64
 STRUCTURES = ["ethanol", "crystal", "HCN", "H2", "atom"]
@@ -65,7 +65,7 @@ def test_the_addition_theorem_gives_the_sum_over_triplets(backend, name, structu
     model = create_model("DimeNet++", channels=4, n_layers=1, triplet_channels=5, n_spherical=6, n_radial=3).double()
     _, u = geometry(graph, F64)
     x, R = torch.randn(graph.num_edges, 5, dtype=F64), torch.randn(6, len(graph.pair_edge), 3, dtype=F64)
-    layer = TripletSum(5, 2, 6, 3).double()
+    layer = HarmonicTripletSum(5, 2, 6, 3).double()
     with use_backend(backend):
         found = layer(x, R, model._directions(graph, u))
     wanted = by_triplets(layer, x, R, graph, u)
@@ -80,7 +80,7 @@ def test_an_edge_without_its_reverse_has_none_taken_out(structure):
     directed = connect(plain, 5.0)
     assert torch.equal(reverse_edges(directed), torch.arange(directed.num_edges))
     _, u = geometry(directed, F64)
-    layer = TripletSum(5, 2, 7, 3).double()
+    layer = HarmonicTripletSum(5, 2, 7, 3).double()
     x, R = torch.randn(directed.num_edges, 5, dtype=F64), torch.randn(7, len(directed.pair_edge), 3, dtype=F64)
     found = layer(x, R, create_model("DimeNetPP", channels=4, n_layers=1)._directions(directed, u))
     torch.testing.assert_close(found, by_triplets(layer, x, R, directed, u), rtol=0, atol=1e-12)
