@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from molzoo.kernels.signature import signed
 from molzoo.shapes import Float, Tensor
 
 _NAMES = "xywg"
@@ -199,6 +200,7 @@ def _twice_replaced(program: BilinearProgram, wanted: str, values: Tensors, firs
     return total
 
 
+@signed
 class _Partials(torch.autograd.Function):
     @staticmethod
     def forward(program: BilinearProgram, wanted: str, *tensors: Tensor | None) -> tuple[Tensor, ...]:

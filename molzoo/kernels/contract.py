@@ -5,7 +5,6 @@ cotangent in the place of g; and every further derivative is a sum of ∂Q/∂sl
 A loop takes such a sum in one pass, so a double backward costs four loops, and no derivative of any order needs another kind.
 """
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from molzoo.kernels.dispatch import fused
 from molzoo.kernels.operator import contraction
 from molzoo.kernels.program import ConvolutionProgram
 from molzoo.kernels.reference import reference
+from molzoo.kernels.signature import signed
 from molzoo.shapes import Float, Int, Tensor
 
 Slots = Sequence[Tensor | None]
@@ -104,11 +104,6 @@ class _Rule(torch.autograd.Function):
 
     generate_vmap_rule = True
 
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        # torch asks for the signature at every call; finding it takes longer than a small convolution.
-        cls.forward.__signature__ = inspect.signature(cls.forward)  # type: ignore[attr-defined]
-
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         ctx.program, ctx.index, ctx.slot, *tensors = inputs
@@ -116,6 +111,7 @@ class _Rule(torch.autograd.Function):
         ctx.save_for_forward(*tensors)
 
 
+@signed
 class _Convolution(_Rule):
     """∂Q/∂g."""
 
@@ -151,6 +147,7 @@ class _Once(_Rule):
         )
 
 
+@signed
 class _Gradient(_Rule):
     """∂Q/∂x, ∂Q/∂Y and ∂Q/∂w, those that are wanted: together, so that their own gradients are taken together too."""
 
@@ -174,6 +171,7 @@ class _Gradient(_Rule):
         return tuple(_directional(ctx.program, ctx.index, slot, ctx.saved_tensors, moved[3:]) for slot in ctx.slot)
 
 
+@signed
 class _Directional(_Rule):
     """Σ_t ∂Q/∂slot with t replaced by its tangent; x, Y, w, g and their tangents come one after the other."""
 

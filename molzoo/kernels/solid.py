@@ -26,6 +26,7 @@ import numpy as np
 import torch
 
 from molzoo.kernels.cpu import shares
+from molzoo.kernels.signature import signed
 from molzoo.shapes import Float, Tensor
 
 _LANES = 64
@@ -118,6 +119,7 @@ def _run(program: SolidProgram, x: Tensor, g: Tensor | None, *v: Tensor) -> Tens
     return out
 
 
+@signed
 class _Form(torch.autograd.Function):
     """∂F/∂g, or the gradient of F in x: its own derivative, with other slots open."""
 

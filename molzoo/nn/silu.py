@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from molzoo.kernels.signature import signed
 from molzoo.shapes import Float, Tensor
 
 _slope = torch.ops.aten.silu_backward.default
@@ -33,6 +34,7 @@ class _Rule(torch.autograd.Function):
         ctx.save_for_forward(*inputs)
 
 
+@signed
 class _SiLU(_Rule):
     """f(x)."""
 
@@ -49,6 +51,7 @@ class _SiLU(_Rule):
         return _Slope.apply(*ctx.saved_tensors, moved)
 
 
+@signed
 class _Slope(_Rule):
     """g f'(x)."""
 
