@@ -48,7 +48,7 @@ def random_motion(n_atoms: int, seed: int = 0, inverted: bool | None = None) -> 
 
 
 def compare(predictor, graph: AtomGraph, names, motions: list[Motion]) -> dict[str, float]:
-    """{field: largest error over ``motions``, relative to the largest component of the field}."""
+    """{field: largest error over ``motions``, relative to the size of the field}."""
     with torch.no_grad():
         first = predictor(graph, names)
         # Together with the structure itself, so that batching is part of what is asked.
@@ -59,8 +59,16 @@ def compare(predictor, graph: AtomGraph, names, motions: list[Motion]) -> dict[s
         parts = found[name].split(len(first[name]))[1:]
         wanted = [motion.value(name, first[name]) for motion in motions]
         worst = max(float((a - b).abs().max()) for a, b in zip(parts, wanted, strict=True))
-        errors[name] = worst / max(float(first[name].abs().max()), 1e-3)
+        errors[name] = worst / size(name, first, graph)
     return errors
+
+
+def size(name: str, values: dict[str, Tensor], graph: AtomGraph) -> float:
+    """What rounding is relative to: the largest component of a field; of a sum that may cancel, its largest term."""
+    parts = [values[name]]
+    if name in ("dipole", "mu") and "charges" in values:
+        parts.append(values["charges"][:, None] * (graph.pos - graph.pos.mean(0)))
+    return max(1e-3, *(float(part.abs().max()) for part in parts))
 
 
 def table(errors: dict[str, float]) -> str:

@@ -182,11 +182,11 @@ class DimeNetPP(AtomisticModel):
     def features(self, graph: Any) -> Float[Tensor, "N features"]:
         """h^t of each atom, one layer after the other."""
         graph = connect(graph, self.cutoff)
-        d, u = geometry(graph, self.dtype)
+        d, u = geometry(graph, graph.pos.dtype)  # harmonics of high degree amplify rounding as distances do
         x = d / self.cutoff
         f = self.envelope(d) / torch.where(x == 0, 1.0, x)  # atoms that coincide have finite numbers too
-        e = (f[:, None] * self.radial(x)).to(u)
-        R = (f[:, None, None] * self.spherical(x)).to(u).transpose(0, 1).contiguous()
+        e = (f[:, None] * self.radial(x)).to(self.dtype)
+        R = (f[:, None, None] * self.spherical(x)).to(self.dtype).transpose(0, 1).contiguous()
         directions = self._directions(graph, u)
         j, i = graph.edge_index
         edges = Edges(j, i, len(graph.z), graph.pair_index)
@@ -203,7 +203,7 @@ class DimeNetPP(AtomisticModel):
         there = reverse != edge
         Y = spherical_harmonics(range(self.spherical.shape[0]), u, normalize=False, normalization="component")
         return Directions(
-            Y,
+            Y.to(self.dtype),
             arriving=Edges(edge, i, len(graph.z), pair),
             leaving=Edges(j, edge, len(j), torch.zeros_like(j)),
             back=Edges(reverse[there], edge[there], len(j), pair[there]),

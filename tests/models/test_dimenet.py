@@ -82,7 +82,7 @@ def test_an_edge_without_its_reverse_has_none_taken_out(structure):
     _, u = geometry(directed, F64)
     layer = HarmonicTripletSum(5, 2, 7, 3).double()
     x, R = torch.randn(directed.num_edges, 5, dtype=F64), torch.randn(7, len(directed.pair_edge), 3, dtype=F64)
-    found = layer(x, R, create_model("DimeNetPP", channels=4, n_layers=1)._directions(directed, u))
+    found = layer(x, R, create_model("DimeNetPP", channels=4, n_layers=1).double()._directions(directed, u))
     torch.testing.assert_close(found, by_triplets(layer, x, R, directed, u), rtol=0, atol=1e-12)
 
 
