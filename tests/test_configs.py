@@ -24,7 +24,8 @@ def write_rmd17(root):
         (root / "rmd17" / folder).mkdir(parents=True)
     arrays = {"coords": random.normal(size=(N, 9, 3)) * 2, "forces": random.normal(size=(N, 9, 3)), "old_indices": np.arange(N)}
     energies = random.normal(size=N)
-    np.savez(root / "rmd17/npz_data/rmd17_ethanol.npz", nuclear_charges=ETHANOL, energies=energies, **arrays)
+    for molecule in ("ethanol", "aspirin"):
+        np.savez(root / f"rmd17/npz_data/rmd17_{molecule}.npz", nuclear_charges=ETHANOL, energies=energies, **arrays)
     rows = random.permutation(N)
     np.savetxt(root / "rmd17/splits/index_train_01.csv", rows[:1000], fmt="%d")
     np.savetxt(root / "rmd17/splits/index_test_01.csv", rows[1000:], fmt="%d")

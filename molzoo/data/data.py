@@ -17,8 +17,9 @@ from molzoo.data.splits import PARTS, Splits, make_splits, read_split
 class Data:
     """Structures and labels for training, validation and test.
 
-    Amounts of frames (``train``, ``val``, ``test``) are a count, a fraction, ``rest``, or a file with one row number a line.
-    Left out, a part is the published one; without a published split ``train`` is all that is left and the others are empty.
+    Amounts of frames (``train``, ``val``, ``test``) are a count, a fraction, rows ``950-999``, ``rest``, or a file with one
+    row number a line. Left out, a part is the published one; without a published split ``train`` is all that is left and
+    the others are empty.
 
     Args:
         source: a data set such as rmd17/ethanol or qm9, or a file that ASE reads.

@@ -1,6 +1,7 @@
-"""Which frames train, validate and test: by count, fraction, rest, file, or as published; disjoint, with a hash of each."""
+"""Which frames train, validate and test: by count, fraction, rows, rest, file or as published; never shared, with a hash."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,27 +45,30 @@ def make_splits(
 ) -> Splits:
     """The rows of n frames that train, validate and test.
 
-    Each amount is a count, a fraction (of all frames, or of the published part it is taken from), ``"rest"`` (at most once),
-    the path of a file of row numbers, or None. Published parts are taken in order: ``train=950, val=50`` of a published
-    training split without a validation part are its first 950 and its next 50 rows; None is the whole published part, or
-    what is left of it. Without published parts frames are drawn at random by ``seed``; then None is all frames left for
-    ``train``, and no frames for the others.
+    Each amount is a count, a fraction (of all frames, or of the published part it is taken from), rows such as
+    ``"950-999"`` (of the same), ``"rest"`` (at most once), the path of a file of row numbers, or None. Published parts are
+    taken in order: ``train=950, val=50`` of a published training split without a validation part are its first 950 and its
+    next 50 rows; None is the whole published part, or what is left of it. Without published parts frames are drawn at
+    random by ``seed``; then None is all frames left for ``train``, and no frames for the others.
 
     Raises:
         ValueError: too many frames asked for, two rests, or parts that overlap.
 
     >>> {part: len(make_splits(10, 0.5, 2, "rest")[part]) for part in ("train", "val", "test")}
     {'train': 5, 'val': 2, 'test': 3}
+    >>> make_splits(9, 2, "3-4", published={"train": torch.arange(6), "test": torch.arange(6, 9)}).val
+    tensor([3, 4])
     """
     amounts = {"train": train, "val": val, "test": test}
-    rows = {part: read_rows(Path(str(amount))) for part, amount in amounts.items() if _is_path(amount)}
-    asked = {part: amount for part, amount in amounts.items() if part not in rows}
     if published is None:
         pool = torch.from_numpy(np.random.default_rng(seed).permutation(n))
         own: dict[str, Rows] = {}
     else:
         # A part that is not published comes out of the training part.
         pool, own = published["train"], {part: published[part] for part in published if part != "train"}
+    rows = {part: read_rows(Path(str(amount))) for part, amount in amounts.items() if _is_path(amount)}
+    rows |= {part: _range(part, str(amount), own.get(part, pool)) for part, amount in amounts.items() if _is_range(amount)}
+    asked = {part: amount for part, amount in amounts.items() if part not in rows}
     for part, amount in asked.items():
         if part in own:
             rows[part] = _deal(own[part], len(own[part]), {part: "rest" if amount is None else amount})[part]
@@ -99,7 +103,7 @@ def _deal(pool: Rows, size: int, asked: dict[str, Amount]) -> dict[str, Rows]:
 
 def _count(part: str, amount: Amount, size: int) -> int:
     if amount is None or isinstance(amount, str):
-        raise ValueError(f"{part}: {amount!r} is neither a number nor 'rest' nor a file that exists")
+        raise ValueError(f"{part}: {amount!r} is neither a number nor rows such as '950-999' nor 'rest' nor a file that exists")
     if isinstance(amount, bool) or amount < 0 or (isinstance(amount, float) and amount > 1):
         raise ValueError(f"{part}: {amount!r}; type a count such as 950, a fraction of at most 1.0, or 'rest'")
     return round(amount * size) if isinstance(amount, float) else amount
@@ -107,6 +111,17 @@ def _count(part: str, amount: Amount, size: int) -> int:
 
 def _is_path(amount: Amount) -> bool:
     return isinstance(amount, str) and amount != "rest" and bool(Path(amount).suffix)
+
+
+def _is_range(amount: Amount) -> bool:
+    return isinstance(amount, str) and bool(re.fullmatch(r"\d+-\d+", amount))
+
+
+def _range(part: str, amount: str, pool: Rows) -> Rows:
+    first, last = map(int, amount.split("-"))
+    if not first <= last < len(pool):
+        raise ValueError(f"{part}: {amount!r} are no rows of the {len(pool)} there are; all of them are '0-{len(pool) - 1}'")
+    return pool[first : last + 1]
 
 
 def read_rows(path: Path) -> Rows:

@@ -9,11 +9,24 @@ cost of distances. Messages mix neighbours, updates mix the channels of one atom
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from molzoo.graph import connect, geometry
 from molzoo.models.interface import AtomisticModel
-from molzoo.nn import Convolution, Edges, Envelope, EnvelopeName, Linear, RadialName, RadialTable, dense, mlp, radial_basis
+from molzoo.nn import (
+    Convolution,
+    Edges,
+    Envelope,
+    EnvelopeName,
+    Linear,
+    RadialName,
+    RadialTable,
+    SiLU,
+    dense,
+    mlp,
+    radial_basis,
+)
 from molzoo.o3 import Irreps
 from molzoo.shapes import Float, Tensor
 
@@ -31,7 +44,7 @@ class Interaction(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         C = channels
-        self.phi = mlp(C, C, 3 * C, activation=nn.SiLU())
+        self.phi = mlp(C, C, 3 * C, activation=SiLU())
         self.convolution = Convolution(
             f"{C}x0e + {C}x0e + {C}x1o",
             [(0, 0, 0), (1, 1, 1), (2, 0, 1)],  # φ_s → s, φ_vs u → v, φ_vv v → v
@@ -63,7 +76,7 @@ class Update(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.UV = dense(channels, 2 * channels, bias=False)
-        self.a = mlp(2 * channels, channels, 3 * channels, activation=nn.SiLU())
+        self.a = mlp(2 * channels, channels, 3 * channels, activation=SiLU())
 
     def forward(
         self, s: Float[Tensor, "N C"], v: Float[Tensor, "N 3 C"]
@@ -82,7 +95,7 @@ class GatedBlock(nn.Module):
         super().__init__()
         half = channels // 2
         self.VW = dense(channels, channels + half, bias=False)
-        self.gate = mlp(2 * channels, channels, half, activation=nn.SiLU())
+        self.gate = mlp(2 * channels, channels, half, activation=SiLU())
 
     def forward(self, s: Float[Tensor, "N C"], v: Float[Tensor, "N 3 C"]) -> Float[Tensor, "N 3 half"]:
         """The gated vectors."""
@@ -98,7 +111,7 @@ class Readout(nn.Module):
     def __init__(self, channels: int, irreps_out: Irreps) -> None:
         super().__init__()
         self.channels = channels
-        self.hidden = nn.Sequential(dense(channels, channels // 2), nn.SiLU())
+        self.hidden = nn.Sequential(dense(channels, channels // 2), SiLU())
         self.hidden_vectors = GatedBlock(channels) if irreps_out.count("1o") else None
         self.linear = Linear(channels // 2, irreps_out)
 
@@ -125,8 +138,8 @@ class Filters(nn.Module):
     def forward(self, e: Float[Tensor, "P n_radial"], f: Float[Tensor, "P 1"]) -> tuple[Tensor, ...]:
         """Weights (P, 3C) of each layer, in the precision of the parameters."""
         A = torch.cat([self.linear.weight, self.linear.bias[:, None]], dim=1)
-        by_layer = A.unflatten(0, (self.n_layers, -1))  # (n_layers, 3C, n_radial + 1)
-        return (torch.cat([f * e, f], dim=1).to(A) @ by_layer.mT).unbind(0)
+        fe = torch.cat([f * e, f], dim=1).to(A)
+        return tuple(F.linear(fe, A_layer) for A_layer in A.chunk(self.n_layers))
 
 
 class PaiNN(AtomisticModel):

@@ -1,17 +1,17 @@
 """Layers that know channels, distances and edges, but no paper."""
 
+from molzoo.nn.activation import ShiftedSoftplus, SiLU
 from molzoo.nn.convolution import Convolution, Edges, Path, couplings
 from molzoo.nn.cutoff import Envelope, EnvelopeName
 from molzoo.nn.edge_features import EdgeEmbedding, EdgesToAtoms, ResidualLayer
 from molzoo.nn.elements import Element, ElementEmbedding, ElementLinear
 from molzoo.nn.fully_connected import FullyConnectedNet
 from molzoo.nn.gated import features_up_to, gate
-from molzoo.nn.mlp import ShiftedSoftplus, dense, mlp, orthogonal_dense
+from molzoo.nn.mlp import dense, mlp, orthogonal_dense
 from molzoo.nn.radial import BesselBasis, GaussianBasis, RadialName, radial_basis
 from molzoo.nn.radial_table import RadialTable
 from molzoo.nn.readout import LayerwiseReadout, Linear, ScalarReadout, only
 from molzoo.nn.scatter import mean_rows, sum_rows
-from molzoo.nn.silu import SiLU
 from molzoo.nn.soft_one_hot import bessel, soft_one_hot_linspace, soft_unit_step
 from molzoo.nn.spherical_basis import LearnedBesselBasis, SphericalBesselBasis, legendre
 from molzoo.nn.triplet_sum import TripletSum

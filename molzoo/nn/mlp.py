@@ -1,21 +1,10 @@
-"""Dense layers and their activations."""
+"""Dense layers."""
 
 import math
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from torch import nn
-
-from molzoo.shapes import Float, Tensor
-
-
-class ShiftedSoftplus(nn.Module):
-    """ln(½ eˣ + ½): a smooth ReLU that is zero at zero (SchNet, section 3)."""
-
-    def forward(self, x: Float[Tensor, "*rows C"]) -> Float[Tensor, "*rows C"]:
-        """The activation, elementwise."""
-        return F.softplus(x) - math.log(2.0)
 
 
 def dense(n_in: int, n_out: int, bias: bool = True) -> nn.Linear:

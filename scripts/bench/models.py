@@ -5,8 +5,9 @@
 
 Every contender is a process of its own (`worker.py`) that waits while another computes. The same edges are given to all
 beforehand. Before anything is timed, molzoo takes the peer's weights; energies and forces must agree to 1e-4 of the largest,
-or the peer is not timed. `train` is a whole step: energies, forces, the loss of both, gradients, AdamW. Ratios are medians
-over the rounds. Memory and the time from the start to the second train step are those of a fresh process.
+or the peer is not timed. `train` is a whole step: energies, forces, the loss of both, gradients, AdamW. molzoo's is as its own
+training takes it: gradients of the parameters alone, and AdamW in one pass. Ratios are medians over the rounds. Memory and the
+time from the start to the second train step are those of a fresh process.
 
 All processes keep freed memory for themselves (`machine.MALLOC`), as one would set them for long runs of any of the packages:
 otherwise each large tensor costs the mapping of fresh pages, and what is timed is the operating system.

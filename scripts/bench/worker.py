@@ -32,7 +32,9 @@ class Contender:
         with torch.no_grad():
             for parameter in self.model.parameters():
                 parameter += 0.02 * torch.randn_like(parameter)
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4)
+        self.weights = list(self.model.parameters())
+        self.own = package == "molzoo"
+        self.optimizer = torch.optim.AdamW(self.weights, lr=1e-4, fused=self.own)
 
     def use(self, file: str) -> None:
         """Take these structures."""
@@ -47,7 +49,7 @@ class Contender:
         if train:
             loss = sum((ours - label).square().mean() for ours, label in zip((energy, forces), self.labels, strict=True))
             self.optimizer.zero_grad()
-            loss.backward()
+            loss.backward(inputs=self.weights if self.own else None)
             self.optimizer.step()
         return energy.detach(), forces.detach()
 

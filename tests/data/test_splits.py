@@ -47,6 +47,12 @@ def test_files_of_rows(tmp_path):
     assert {part: rows.tolist() for part, rows in read_split(tmp_path / "mine.npz").items()} == {"train": [1, 2], "test": [0]}
 
 
+def test_rows_are_those_of_the_published_part():
+    assert parts(make_splits(10, 2, "2-3", "1-1", published=PUBLISHED)) == [[9, 3], [7, 1], [0]]
+    assert parts(make_splits(10, "0-0", "3-3", published=PUBLISHED)) == [[9], [1], [8, 0]]
+    assert parts(make_splits(10, None, "0-1", published=PUBLISHED)) == [[7, 1], [9, 3], [8, 0]]
+
+
 def test_hashes_are_of_the_content():
     splits = make_splits(10, published=PUBLISHED)
     again = make_splits(10, published=PUBLISHED | {"train": torch.tensor([1, 3, 7, 9])})
@@ -60,7 +66,9 @@ def test_hashes_are_of_the_content():
         (dict(n=10, train=8, val=5), "train: 8 \\+ val: 5 makes 13 frames, but there are 10"),
         (dict(n=10, train=4, val=1, published=PUBLISHED), "there are 4"),
         (dict(n=10, train="rest", val="rest"), "both 'rest'"),
-        (dict(n=10, train="most"), "neither a number nor 'rest'"),
+        (dict(n=10, train="most"), "neither a number nor rows such as '950-999' nor 'rest'"),
+        (dict(n=10, train=2, val="7-10"), "no rows of the 10 there are; all of them are '0-9'"),
+        (dict(n=10, train=3, val="2-3", published=PUBLISHED), "makes 3 frames, but there are 2"),
         (dict(n=10, train=-1), "type a count"),
         (dict(n=10, train=1.5), "fraction of at most"),
         (dict(n=10, train=0, test="rest"), "no frame is left to train on"),
