@@ -80,11 +80,15 @@ def _back_ends() -> list[tuple[str, str]]:
     tried += [(f"neighbours: {name}", partial(neighbour_list, pos, 2.0, backend=name)) for name in BACKENDS]
     tried += [(f"scatter: {name}", partial(sum_rows, pos, index, 2, name)) for name in get_args(ScatterBackend)]
 
-    def fused() -> None:
-        with kernels.use_backend("fused"):
-            kernels.fused(pos)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
 
-    return [(name, _usable(act)) for name, act in [*tried, ("convolution: fused", fused)]]
+    def forced(name: kernels.Backend) -> None:
+        with kernels.use_backend(name):
+            kernels.backend(pos.to(device))
+
+    tried += [(f"convolution: {name}", partial(forced, name)) for name in ("fused", "triton", "messages")]
+    rule = [("convolution: auto", kernels.chosen(device, torch.float32))]
+    return [(name, _usable(act)) for name, act in tried] + rule
 
 
 def _usable(act: Callable[[], object]) -> str:

@@ -12,8 +12,10 @@ import numpy as np
 import torch
 
 import molzoo.kernels.cpu as cpu
-from molzoo.kernels.dispatch import fused
-from molzoo.kernels.operator import contraction
+import molzoo.kernels.gpu as gpu
+from molzoo.kernels.checks import fits, in_order
+from molzoo.kernels.dispatch import backend
+from molzoo.kernels.operator import by_triton, contraction
 from molzoo.kernels.program import ConvolutionProgram
 from molzoo.kernels.reference import reference
 from molzoo.kernels.signature import signed
@@ -30,6 +32,9 @@ class Index:
         src, dst: sender and receiver of each edge; sorted by receiver.
         w_row: row of the weights that an edge reads.
         n_src, n_dst, n_rows: how many there are of each.
+
+    Raises:
+        ValueError: edges are not sorted by receiver, or name what is not there.
     """
 
     def __init__(
@@ -41,6 +46,8 @@ class Index:
         n_dst: int,
         n_rows: int,
     ) -> None:
+        in_order(src, dst, w_row, n_src, n_dst, n_rows)
+        self.n = {"x": n_src, "w": n_rows}
         self.edges, self.n_dst = [src.contiguous(), dst.contiguous(), w_row.contiguous()], n_dst
         self._by = {"x": (src, n_src), "g": (dst, n_dst), "w": (w_row, n_rows)}
         self._rows: dict[str, list[Tensor]] = {}
@@ -72,8 +79,13 @@ def contract(
     Y: Float[Tensor, "E harmonics"],
     w: Float[Tensor, "R weights"],
 ) -> Float[Tensor, "n_dst dim_out"]:
-    """The convolution: out[i] = Σ over edges that arrive at i. Differentiable to any order in x, Y and w."""
-    if not fused(x, Y, w):
+    """The convolution: out[i] = Σ over edges that arrive at i. Differentiable to any order in x, Y and w.
+
+    Raises:
+        ValueError: an argument has not the shape, the precision or the device that the program and the others have.
+    """
+    fits(program, index.edges[0], index.n["x"], index.n["w"], x, Y, w)
+    if backend(x, Y, w) == "reference":
         return reference(program, index.edges, index.n_dst, x, Y, w)
     if not torch.compiler.is_compiling():
         return _Convolution.apply(program, index, "g", x, Y, w)
@@ -87,6 +99,8 @@ def _evaluate(program: ConvolutionProgram, index: Index, slot: str, values: Slot
     values = [None if name == slot else t for name, t in zip("xYwg", values, strict=True)]
     if _watched(*values, *tangents):
         return contraction(program.key, slot, [*index.rows(slot), *index.edges], values, list(tangents))
+    if by_triton(values):
+        return gpu.run(program, slot, [*index.rows(slot), *index.edges], values, tangents)
     return cpu.run(program, slot, index.arrays(slot), values, tangents)
 
 

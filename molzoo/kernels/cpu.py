@@ -5,23 +5,18 @@ always taken in the same order, and results are bit-identical from run to run. T
 releases the interpreter: two threads of a program may call at once, and a forked process makes its own.
 """
 
-import hashlib
-import importlib.util
 import os
-import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
 from itertools import pairwise
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 
+from molzoo.kernels.files import cache_folder, in_memory, load, say_not_kept
 from molzoo.kernels.program import ConvolutionProgram
 from molzoo.kernels.source import function
 from molzoo.shapes import Tensor
@@ -131,34 +126,10 @@ def _compiled(key: int, slot: str, tangents: str) -> Callable[..., None]:
     """A loop, from the cache folder where there is one."""
     program = ConvolutionProgram.of(key)
     body = function("kernel", program, slot, tangents)
-    for folder in (_cache_folder(), None):
-        text = _HEADER.format(program=program, slot=slot, tangents=tangents or "nothing", cache=folder is not None) + body
-        name = f"molzoo_kernel_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-        try:
-            return _module(name, text, folder).kernel
-        except OSError:  # no such folder, or not ours to write to
-            continue
-    raise AssertionError("compiling in memory writes nothing")
-
-
-def _cache_folder() -> Path:
-    return Path(os.environ.get("MOLZOO_CACHE") or "~/.cache/molzoo").expanduser() / "kernels"
-
-
-def _module(name: str, text: str, folder: Path | None) -> ModuleType:
-    if folder is None:
-        module = ModuleType(name)
-        exec(compile(text, name, "exec"), module.__dict__)
-        return module
-    path = folder / f"{name}.py"
-    if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        # Other processes may be about to write the same file: whole or not at all.
-        with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".part", delete=False) as file:
-            file.write(text)
-        os.replace(file.name, path)
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
-    sys.modules[name] = module  # numba finds a cached function by its module
-    spec.loader.exec_module(module)  # type: ignore[union-attr]
-    return module
+    text = lambda cache: _HEADER.format(program=program, slot=slot, tangents=tangents or "nothing", cache=cache) + body  # noqa: E731
+    folder = cache_folder()
+    try:
+        return load(text(True), folder).kernel
+    except (OSError, RuntimeError) as error:  # neither molzoo nor numba may write
+        say_not_kept(folder, str(error))
+        return in_memory(text(False)).kernel

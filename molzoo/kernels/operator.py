@@ -3,21 +3,27 @@
 It has no derivative of its own; :mod:`molzoo.kernels.contract` gives it one.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 import molzoo.kernels.cpu as cpu
+import molzoo.kernels.gpu as gpu
+from molzoo.kernels.dispatch import wants_triton
 from molzoo.kernels.program import ConvolutionProgram
 from molzoo.shapes import Tensor
 
 
-@torch.library.custom_op("molzoo::contraction", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("molzoo::contraction", mutates_args=(), device_types=("cpu", "cuda"))
 def contraction(
     program: int, slot: str, edges: list[Tensor], values: list[Tensor | None], tangents: list[Tensor | None]
 ) -> Tensor:
-    """:func:`molzoo.kernels.cpu.run` for the program of this number."""
-    return cpu.run(ConvolutionProgram.of(program), slot, [t.numpy() for t in edges], values, tangents)
+    """:func:`molzoo.kernels.cpu.run` or :func:`molzoo.kernels.gpu.run` for the program of this number."""
+    known = ConvolutionProgram.of(program)
+    if by_triton(values):
+        return gpu.run(known, slot, edges, values, tangents)
+    return cpu.run(known, slot, [t.numpy() for t in edges], values, tangents)
 
 
 @contraction.register_fake
@@ -38,6 +44,12 @@ def _(info: Any, in_dims: tuple[Any, ...], program: int, slot: str, *arguments: 
     )
     out = contraction(program, slot, _copies(edges, values, info.batch_size), values, tangents)
     return out.unflatten(0, (info.batch_size, -1)), 0
+
+
+def by_triton(values: Sequence[Tensor | None]) -> bool:
+    """Whether a GPU's kernels make it: asked again at each derivative, for the tensors of a CPU may be meant for either."""
+    like = next(t for t in values if t is not None)
+    return like.is_cuda or wants_triton()
 
 
 def _stacked(t: Tensor | None, dim: int | None, copies: int) -> Tensor | None:

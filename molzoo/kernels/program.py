@@ -6,7 +6,6 @@ Rows are numbered through all blocks and lie one after another, each with its ow
 """
 
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
@@ -31,16 +30,21 @@ class ConvolutionProgram:
         n_harmonics: columns of Y.
         channels_out: channels of each row of the output.
         paths: the coefficients of each path, in the order of the weights; all rows of a path have the same channels.
+        scalar_weights: w has one number for each path, and not one for each of its channels.
 
-    >>> print(ConvolutionProgram((16,), 1, (16,), ((Term(0, 0, 0, 1.0),),)))
-    1 row ⊗ 1 harmonic → 1 row, 1 path, 1 coefficient
-    path 0, 16 channels:  out[0] += 1 x[0] Y[0]
+    >>> print(ConvolutionProgram((16,), 4, (16,) * 3, (tuple(Term(0, n, n - 1, 1.0) for n in (1, 2, 3)),)))
+    1 row ⊗ 4 harmonics → 3 rows, 1 path, 3 coefficients
+     path  channels  weights    x    Y  out  coefficient
+        0        16       16    0    1    0            1
+        0        16       16    0    2    1            1
+        0        16       16    0    3    2            1
     """
 
     channels_in: tuple[int, ...]
     n_harmonics: int
     channels_out: tuple[int, ...]
     paths: tuple[tuple[Term, ...], ...]
+    scalar_weights: bool = False
     key: int = field(init=False, compare=False, repr=False)
 
     _keys: ClassVar[dict["ConvolutionProgram", int]] = {}
@@ -67,20 +71,47 @@ class ConvolutionProgram:
         return tuple(self.channels_in[path[0].m] for path in self.paths)
 
     @cached_property
+    def widths(self) -> dict[str, tuple[int, ...]]:
+        """Columns of each row of x and g, of each harmonic of Y, and of each path of w."""
+        w = (1,) * len(self.paths) if self.scalar_weights else self.channels
+        return {"x": self.channels_in, "Y": (1,) * self.n_harmonics, "w": w, "g": self.channels_out}
+
+    @cached_property
     def dim(self) -> dict[str, int]:
         """Columns of x, Y, w and g."""
-        return {"x": sum(self.channels_in), "Y": self.n_harmonics, "w": sum(self.channels), "g": sum(self.channels_out)}
+        return {name: sum(widths) for name, widths in self.widths.items()}
 
     @cached_property
     def begins(self) -> dict[str, list[int]]:
-        """First column of each row of x and g, and of each path of w."""
-        rows = {"x": self.channels_in, "w": self.channels, "g": self.channels_out}
-        return {name: list(accumulate(widths, initial=0)) for name, widths in rows.items()}
+        """First column of each row of x and g, of each harmonic of Y, and of each path of w."""
+        return {name: list(accumulate(widths, initial=0)) for name, widths in self.widths.items()}
+
+    def over_channels(self, slot: str) -> bool:
+        """Whether the result of this slot is summed over channels: harmonics, and weights of one channel."""
+        return slot == "Y" or (slot == "w" and self.scalar_weights)
 
     @cached_property
     def work(self) -> int:
         """Multiplications of one edge."""
         return sum(len(path) * channels for path, channels in zip(self.paths, self.channels, strict=True))
+
+    def flops(self, slot: str) -> int:
+        """Multiplications and additions of an edge in the cheapest order: C·Y first, then x (or g), w, and the rest."""
+        total = 0
+        for path, channels in zip(self.paths, self.channels, strict=True):
+            m, k, pairs = len({t.m for t in path}), len({t.k for t in path}), len({(t.m, t.k) for t in path})
+            total += 2 * len(path) + 2 * channels * pairs
+            if self.scalar_weights and slot != "w":
+                total += pairs
+            else:
+                total += channels * {"g": min(m, 2 * k), "x": min(2 * m, k), "Y": min(m, k), "w": 2 * min(m, k)}[slot]
+        return total
+
+    def n_bytes(self, slot: str, n_edges: int, n_src: int, n_dst: int, n_rows: int, itemsize: int = 4) -> int:
+        """What a contraction must move at least: x, Y, w, g and the indices of 8 bytes, each once."""
+        rows = {"x": n_src, "Y": n_edges, "w": n_rows, "g": n_dst}
+        indices = 3 if slot == "g" else 4  # edges come in the order of their receivers
+        return itemsize * sum(rows[name] * self.dim[name] for name in rows) + 8 * n_edges * indices
 
     @classmethod
     def of(cls, key: int) -> "ConvolutionProgram":
@@ -89,14 +120,11 @@ class ConvolutionProgram:
 
     def __str__(self) -> str:
         count = lambda n, word: f"{n} {word}{'s' * (n != 1)}"  # noqa: E731
-        parts = [count(len(self.paths), "path"), count(sum(map(len, self.paths)), "coefficient")]
-        ends = f"{_rows(self.channels_in)} ⊗ {count(self.n_harmonics, 'harmonic')} → {_rows(self.channels_out)}"
-        lines = [f"{ends}, {', '.join(parts)}"]
-        for number, (path, channels) in enumerate(zip(self.paths, self.channels, strict=True)):
+        rows_in, rows_out = (count(len(rows), "row") for rows in (self.channels_in, self.channels_out))
+        sizes = f"{count(len(self.paths), 'path')}, {count(sum(map(len, self.paths)), 'coefficient')}"
+        lines = [f"{rows_in} ⊗ {count(self.n_harmonics, 'harmonic')} → {rows_out}, {sizes}"]
+        lines.append(" path  channels  weights    x    Y  out  coefficient")
+        for p, (path, channels, weights) in enumerate(zip(self.paths, self.channels, self.widths["w"], strict=True)):
             for m, n, k, value in path:
-                lines.append(f"path {number}, {count(channels, 'channel')}:  out[{k}] += {value:.6g} x[{m}] Y[{n}]")
+                lines.append(f"{p:5}  {channels:8}  {weights:7}  {m:3}  {n:3}  {k:3}  {value:11.6g}")
         return "\n".join(lines)
-
-
-def _rows(channels: Sequence[int]) -> str:
-    return f"{len(channels)} row{'s' * (len(channels) != 1)}"

@@ -24,8 +24,8 @@ def reference(
     """
     src, dst, w_row = edges
     # Split, never sliced: the derivative of a slice fills the whole tensor with zeros.
-    x_j, w_p = x.index_select(0, src).split(program.channels_in, 1), w.index_select(0, w_row).split(program.channels, 1)
-    Y_n = Y.split(1, 1)
+    of_edge = x.index_select(0, src), Y, w.index_select(0, w_row)
+    x_j, Y_n, w_p = (t.split(program.widths[name], 1) for name, t in zip("xYw", of_edge, strict=True))
     rows: list[Tensor | None] = [None] * len(program.channels_out)
     for path, weight in zip(program.paths, w_p, strict=True):
         for m, n, k, value in path:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 from torch_geometric.nn import MessagePassing
 
-from molzoo.kernels import ConvolutionProgram, Index, Term, contract, fused
+from molzoo.kernels import ConvolutionProgram, Index, Term, backend, contract
 from molzoo.nn.scatter import sum_rows
 from molzoo.o3 import Irreps, wigner_3j
 from molzoo.shapes import Float, Int, Tensor
@@ -121,8 +121,10 @@ class Convolution(MessagePassing):
         w: Float[Tensor, "R weights"],
         edges: Edges,
     ) -> Float[Tensor, "n_dst dim_out"]:
-        """Sum of the messages that arrive at each destination."""
-        if fused(x, Y, w) and not self._watched():
+        """Sum of the messages that arrive at each destination; harmonics of higher degrees than those of paths are not read."""
+        if Y.shape[1] > self.program.n_harmonics:  # else not: the derivative of a slice fills the whole tensor with zeros
+            Y = Y[:, : self.program.n_harmonics]
+        if backend(x, Y, w) != "reference" and not self._watched():
             return contract(self.program, edges.index(len(x), len(w)), x, Y, w)
         size = (x.shape[0], edges.n_dst)
         return self.propagate(torch.stack((edges.src, edges.dst)), x=(x, None), Y=Y, w=w, w_row=edges.w_row, size=size)

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from molzoo.checkpoint import load
 from molzoo.data import Data
 from molzoo.data.facts import DataFacts
+from molzoo.kernels import chosen
 from molzoo.loss import metrics_table
 from molzoo.models import row
 from molzoo.predictor import Predictor
@@ -77,13 +78,20 @@ def fit(
     # Whatever was wrong with the arguments has been said by now; from here on files are written.
     if lightning.is_global_zero:
         _prepare_folder(folder, data.card, anew=state is None)
-        print("\n".join(filter(None, [data.card, told])))
+        convolutions = f"convolutions: {_convolutions(predictor, lightning.strategy.root_device)}"
+        print("\n".join(filter(None, [data.card, told, convolutions])))
     _train(lightning, module, loaders, folder, state)
     predictor = load(folder / MODEL, device=lightning.strategy.root_device)
     if lightning.is_global_zero:
         seconds = next(c for c in lightning.callbacks if isinstance(c, StopWatch)).seconds
         report(predictor, data, folder, {"train_seconds": seconds, "seed": seed})
     return predictor.cpu()
+
+
+def _convolutions(predictor: Predictor, device: torch.device | None = None) -> str:
+    """Which back end runs them."""
+    like = next(predictor.parameters())
+    return chosen(device or like.device, like.dtype)
 
 
 def _prepare_folder(folder: Path, card: str, anew: bool) -> None:
@@ -147,6 +155,7 @@ def report(predictor: Predictor, data: Data, folder: Path, record: dict[str, Any
         "model": predictor.model_name,
         "parameters": sum(p.numel() for p in predictor.model.parameters()),
         "threads": torch.get_num_threads(),
+        "convolutions": _convolutions(predictor),
         "test": evaluation.metrics,
     }
     files["results"] = write_results(folder, record)

@@ -29,7 +29,6 @@ from torch_geometric.data import Batch
 
 import molzoo
 from molzoo.graph import connect
-from molzoo.kernels import ConvolutionProgram
 from molzoo.nn import Convolution, Edges, couplings, features_up_to
 
 WORKS = [(2, 64, 13_440), (2, 64, 1_344), (2, 64, 134_400), (1, 32, 13_440), (3, 32, 13_440)]  # l, channels, edges
@@ -130,21 +129,9 @@ def against_e3nn(work: Work, modes: dict[str, str], rounds: int) -> dict[str, di
     return record
 
 
-def flops(program: ConvolutionProgram, slot: str) -> int:
-    """Multiplications and additions of an edge in the cheapest order: C·Y first, then x (or g), w, and the rest."""
-    total = 0
-    for path, channels in zip(program.paths, program.channels, strict=True):
-        ms, ks, pairs = {t.m for t in path}, {t.k for t in path}, {(t.m, t.k) for t in path}
-        m, k = len(ms), len(ks)
-        weigh = {"g": min(m, 2 * k), "x": min(2 * m, k), "Y": min(m, k), "w": 2 * min(m, k)}[slot]
-        total += channels * (2 * len(pairs) + weigh) + 2 * len(path)
-    return total
-
-
 def n_bytes(work: Work, w: Tensor, slot: str) -> int:
-    """What a contraction must move at least: its three arguments, its result and its indices."""
-    floats = sum(t.numel() for t in (work.x, work.Y, w)) + work.edges.n_dst * work.convolution.irreps_out.dim
-    return 4 * floats + 8 * len(work.Y) * (3 if slot == "g" else 4)
+    """What a contraction must move at least."""
+    return work.convolution.program.n_bytes(slot, len(work.Y), len(work.x), work.edges.n_dst, len(w))
 
 
 def ceilings(size: int) -> dict[str, Callable[[], object]]:
@@ -173,7 +160,7 @@ def against_the_ceiling(work: Work, per_pair: bool, rounds: int) -> list[dict]:
     n = min(2048, math.isqrt(n_bytes(work, w, "g") // 12))
     rows = []
     for slot in ways:
-        size, count = n_bytes(work, w, slot), len(work.Y) * flops(work.convolution.program, slot)
+        size, count = n_bytes(work, w, slot), len(work.Y) * work.convolution.program.flops(slot)
         least = {"bytes": times["copy"] * size / n_bytes(work, w, "g"), "flops": times["sgemm"] * count / (2 * n**3)}
         bound = max(least, key=least.__getitem__)
         row = {"contraction": f"∂Q/∂{slot}", "weights": "per pair" if per_pair else "per edge", "ms": times[slot]}

@@ -146,5 +146,7 @@ def test_doctor_tells_what_is_missing_from_what_is_broken(tmp_path):
     for usable in ("neighbours: vesin", "neighbours: torch", "scatter: native", "convolution: fused"):
         assert lines[usable].endswith("usable")
         assert "not usable" not in lines[usable]
+    assert "TRITON_INTERPRET=1" in lines["convolution: triton"]
+    assert lines["convolution: auto"].endswith("loops compiled by numba (cpu, float32)")
     assert "threads" in out
     assert "CUDA" in out

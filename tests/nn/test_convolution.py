@@ -137,6 +137,14 @@ def test_derivatives_are_right_to_second_order():
     assert gradgradcheck(lambda *t: convolution(*t, where), given)
 
 
+def test_harmonics_that_no_path_reads_have_no_gradient():
+    convolution = Convolution(f"{C}x0e", [(0, 1, 0)], f"{C}x1o").double()
+    x, Y, w = inputs(convolution)
+    gradient = torch.autograd.grad(convolution(x, Y.requires_grad_(), w, edges()).pow(2).sum(), Y)[0]
+    assert gradient[:, 1:4].abs().min() > 0
+    assert not gradient[:, 4:].any()
+
+
 def test_refuses_degrees_that_do_not_couple():
     with pytest.raises(ValueError, match="do not couple"):
         Convolution("4x0e", [(0, 1, 0)], "4x0e")

@@ -68,6 +68,7 @@ def test_results_are_of_all_test_frames(run):
     assert results["test"]["energy"]["n"] == 20
     assert results["test"]["forces"]["unit"] == "meV/A"
     assert 0 < results["train_seconds"] < 60
+    assert results["convolutions"] == "loops compiled by numba (cpu, float32)"
 
 
 def test_the_card_tells_the_split(run):
@@ -184,7 +185,9 @@ def test_the_average_counts_steps_not_batches(train, tmp_path):
 
 def test_without_test_frames_nothing_is_evaluated(train, tmp_path, ethanol, capsys):
     train(tmp_path, data=ethanol(test=0), trainer={"max_epochs": 1})
-    assert "no test frames" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "no test frames" in printed
+    assert "convolutions: loops compiled by numba (cpu, float32)" in printed
     assert json.loads((tmp_path / "results.json").read_text())["test"] == {}
 
 

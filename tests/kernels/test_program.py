@@ -1,0 +1,52 @@
+"""What a program says of itself."""
+
+import pytest
+import torch
+
+from molzoo.kernels import ConvolutionProgram, Index, Term, contract
+
+PATHS = ((Term(0, 0, 0, 1.0), Term(0, 1, 1, -0.5), Term(1, 0, 1, 0.25)), (Term(2, 1, 2, 1 / 3),))
+RAGGED = ConvolutionProgram((4, 4, 2), 2, (4, 4, 2), PATHS)
+
+
+def test_is_printed_as_a_table():
+    head, columns, *lines = str(RAGGED).splitlines()
+    assert head == "3 rows ⊗ 2 harmonics → 3 rows, 2 paths, 4 coefficients"
+    assert columns.split() == ["path", "channels", "weights", "x", "Y", "out", "coefficient"]
+    assert [line.split() for line in lines] == [
+        ["0", "4", "4", "0", "0", "0", "1"],
+        ["0", "4", "4", "0", "1", "1", "-0.5"],
+        ["0", "4", "4", "1", "0", "1", "0.25"],
+        ["1", "2", "2", "2", "1", "2", "0.333333"],
+    ]
+    assert len({len(line) for line in (columns, *lines)}) == 1  # columns stand below each other
+
+
+def test_counts_what_a_hand_counts():
+    # Path 0: 3 coefficients times Y (one addition each to begin with), 3 products (m, k) of 4 channels, rows 0, 1 → 0, 1.
+    # out = Σ a · (w x): 2 rows of x weighted. Path 1: 1 coefficient, 1 product of 2 channels.
+    assert RAGGED.flops("g") == (2 * 3 + 4 * (2 * 3 + 2)) + (2 * 1 + 2 * (2 * 1 + 1))
+    assert RAGGED.flops("w") == (2 * 3 + 4 * (2 * 3 + 2 * 2)) + (2 * 1 + 2 * (2 * 1 + 2))
+    # Weights of one channel are multiplied into the 3 and 1 numbers a of an edge.
+    one = ConvolutionProgram((4, 4, 2), 2, (4, 4, 2), PATHS, scalar_weights=True)
+    assert one.flops("g") == (2 * 3 + 4 * 2 * 3 + 3) + (2 * 1 + 2 * 2 * 1 + 1)
+    # x: 5 senders of 10 numbers, Y: 7 edges of 2, w: 3 rows of 6 (or 2), g: 6 receivers of 10; src, dst, w_row of 7 edges.
+    assert RAGGED.n_bytes("g", 7, 5, 6, 3) == 4 * (50 + 14 + 18 + 60) + 8 * 3 * 7
+    assert one.n_bytes("x", 7, 5, 6, 3, itemsize=8) == 8 * (50 + 14 + 6 + 60) + 8 * 4 * 7
+
+
+def test_a_weight_of_one_channel_is_that_of_every_channel():
+    one = ConvolutionProgram((4, 4, 2), 2, (4, 4, 2), PATHS, scalar_weights=True)
+    edges = Index(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), torch.tensor([1, 0, 1]), 2, 2, 2)
+    x, Y, w = torch.randn(2, 10), torch.randn(3, 2), torch.randn(2, 2, requires_grad=True)
+    every = w[:, [0, 0, 0, 0, 1, 1]]
+    torch.testing.assert_close(contract(one, edges, x, Y, w), contract(RAGGED, edges, x, Y, every))
+    gradients = [
+        torch.autograd.grad(contract(*way).pow(2).sum(), w) for way in ((one, edges, x, Y, w), (RAGGED, edges, x, Y, every))
+    ]
+    torch.testing.assert_close(*gradients)
+
+
+def test_refuses_paths_between_rows_of_different_channels():
+    with pytest.raises(ValueError, match=r"path 0 joins rows of different numbers of channels \(\[2, 4\]\)"):
+        ConvolutionProgram((4,), 1, (2,), ((Term(0, 0, 0, 1.0),),))

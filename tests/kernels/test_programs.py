@@ -1,0 +1,143 @@
+"""Any program on any graph: the generated loops against the reference, uncompiled and compiled, and what they must survive."""
+
+import os
+import random
+import subprocess
+import sys
+from unittest.mock import patch
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kernel_programs import a_graph, a_program, agree, arguments, derivatives, index
+
+from molzoo.kernels import ConvolutionProgram, Index, Term, contract, cpu, source, use_backend
+
+SMALL = ConvolutionProgram((2, 1), 2, (2, 1), ((Term(0, 0, 0, 0.7), Term(0, 1, 0, -0.5)), (Term(1, 1, 1, 1 / 3),)))
+MANY = 2000
+GRAPHS = {
+    "isolated atoms": index([1, 1], [1, 1], [0, 1], 4, 4, 2),
+    "no edges": index([], [], [], 3, 3, 1),
+    "no atoms": index([], [], [], 0, 0, 0),
+    "one edge": index([1], [0], [0], 2, 2, 1),
+    "images of oneself": index([0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 1, 1], 1, 1, 2),
+    "2,000 neighbours": index([*range(MANY), 0], [0] * MANY + [1], [e % 7 for e in range(MANY + 1)], MANY, 2, 7),
+    "line graph": index([3, 5, 0, 4, 1, 2], [0, 0, 1, 3, 4, 5], [0] * 6, 6, 6, 1),
+    "other receivers than senders": index([4, 0, 4], [0, 2, 2], [2, 0, 1], 5, 3, 3),
+}
+
+
+def uncompiled(key, slot, tangents):
+    """The loop as plain Python."""
+    names = {}
+    exec(source.function("kernel", ConvolutionProgram.of(key), slot, tangents), names)
+    return names["kernel"]
+
+
+@given(st.randoms(use_true_random=False))
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_generated_loops_equal_the_reference_through_third_order(choose):
+    torch.manual_seed(0)
+    program, graph = a_program(choose), a_graph(choose)
+    with patch.object(cpu, "_compiled", uncompiled):
+        agree("fused", program, graph)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_compiled_loops_equal_the_reference(seed):
+    choose = random.Random(seed)
+    agree("fused", a_program(choose), a_graph(choose), orders=1)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_any_graph(name):
+    graph = GRAPHS[name]
+    agree("fused", SMALL, graph, orders=2)
+    leaves = arguments(SMALL, graph)
+    twice = [derivatives(SMALL, graph, leaves, 2) for _ in range(2)]
+    assert all(torch.equal(a, b) for a, b in zip(*twice, strict=True))
+
+
+def said(code: str, **environment: str) -> str:
+    """What a process of its own prints and warns."""
+    environment = os.environ | environment | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def test_no_loop_reads_or_writes_out_of_bounds(tmp_path):
+    code = f"""
+from kernel_programs import *
+from molzoo.kernels import Term, cpu
+program = ConvolutionProgram{(SMALL.channels_in, SMALL.n_harmonics, SMALL.channels_out, SMALL.paths)}
+graph = index([0, 2, 1], [0, 0, 1], [1, 0, 1], 3, 3, 2)
+agree("fused", program, graph, orders=1)
+x, Y, w = (t.detach() for t in arguments(program, graph))
+try:
+    cpu.run(program, "g", graph.arrays("g"), [x[:1], Y, w, None], [None] * 4)
+except IndexError:
+    print("looked at bounds")
+"""
+    assert "looked at bounds" in said(
+        f"from molzoo.kernels import Term\n{code}", NUMBA_BOUNDSCHECK="1", MOLZOO_CACHE=str(tmp_path)
+    )
+
+
+def test_without_numba_the_reference_runs_and_says_so_once():
+    code = """
+import sys
+sys.modules["numba"] = None
+from kernel_programs import *
+from molzoo.kernels import ConvolutionProgram, Term, backend
+program = ConvolutionProgram((2,), 1, (2,), ((Term(0, 0, 0, 1.0),),))
+graph = index([0], [0], [0], 1, 1, 1)
+for _ in range(2):
+    print(contract(program, graph, torch.ones(1, 2), torch.ones(1, 1), torch.ones(1, 2)).tolist(), backend(torch.ones(1)))
+"""
+    printed = said(code)
+    assert printed.count("[[1.0, 1.0]] reference") == 2
+    assert printed.count("numba is not installed, so convolutions run in plain torch") == 1
+
+
+def edge(**changes) -> dict:
+    """Arguments of an index, with some changed."""
+    long = lambda *values: torch.tensor(values, dtype=torch.long)  # noqa: E731
+    return {"src": long(0, 1, 1), "dst": long(0, 1, 1), "w_row": long(0, 0, 0), "n_src": 2, "n_dst": 2, "n_rows": 1} | changes
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"dst": torch.tensor([0, 1, 0])}, "dst is not sorted: edge 2 arrives at 0 after 1; sort the edges by order = dst"),
+        ({"src": torch.tensor([0, 2, 1])}, r"src names row 2, but there are 2 rows \(0 to 1\)"),
+        ({"w_row": torch.tensor([0, -1, 0])}, "w_row names row -1, but there are 1 rows"),
+        ({"dst": torch.tensor([0, 1])}, r"dst must be int64 of shape \(3,\), one for each edge, but is int64 of \(2,\)"),
+        ({"src": torch.tensor([0, 1, 1], dtype=torch.int32)}, "src must be int64 of shape .* but is int32"),
+        ({"w_row": torch.zeros(3, dtype=torch.long, device="meta")}, "w_row is on meta, but src on cpu; move the graph"),
+    ],
+)
+def test_wrong_edges_are_told(wrong, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Index(**edge(**wrong))
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("backend", ["fused", "messages"])
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"x": torch.ones(2, 4)}, r"x must have the shape \(2, 3\), but has \(2, 4\)"),
+        ({"Y": torch.ones(2, 2)}, r"Y must have the shape \(3, 2\), but has \(2, 2\)"),
+        ({"w": torch.ones(3)}, r"w must have the shape \(1, 3\), but has \(3,\)"),
+        ({"w": torch.ones(1, 3, dtype=torch.float64)}, "w is float64, but x is float32; cast one of them"),
+        ({"Y": torch.ones(3, 2, device="meta")}, "Y is on meta, but the edges are on cpu; move one of them"),
+    ],
+)
+def test_wrong_arguments_are_told(wrong, sentence, backend):
+    given = {"x": torch.ones(2, 3), "Y": torch.ones(3, 2), "w": torch.ones(1, 3)} | wrong
+    with use_backend(backend), pytest.raises(ValueError, match=sentence):
+        contract(SMALL, Index(**edge()), **given)
