@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,9 +67,12 @@ def load(path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtyp
     """
     check_device(device)
     card, tensors = read(path)
-    predictor = Predictor(card["model"], card["names"], card["arguments"], DataFacts.from_dict(card["facts"]))
-    predictor.to(getattr(torch, card["dtype"]))
-    predictor.load_state_dict(tensors)
+    try:
+        predictor = Predictor(card["model"], card["names"], card["arguments"], DataFacts.from_dict(card["facts"]))
+        predictor.to(getattr(torch, card["dtype"]))
+        predictor.load_state_dict(tensors)
+    except (LookupError, TypeError, AttributeError, RuntimeError, MemoryError) as error:
+        raise ValueError(_damaged(path, error)) from error
     return predictor.to(device=device, dtype=dtype).eval()
 
 
@@ -77,18 +81,35 @@ def read(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no model file {str(path)!r}; training writes model.pt into its run folder")
     try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
+        stored = read_torch(path)
         card = json.loads(stored["card"])
-        tensors = stored["tensors"]
+        tensors, newer = dict(stored["tensors"]), card["format"] > FORMAT
+        if not newer and (missing := {"model", "arguments", "names", "facts", "dtype"} - set(card)):
+            raise KeyError(*missing)
     except Exception as error:
+        raise ValueError(_damaged(path, error)) from error
+    if newer:
         raise ValueError(
-            f"{str(path)!r} is not a molzoo model or is damaged ({type(error).__name__}); give a model.pt"
-        ) from error
-    if card["format"] > FORMAT:
-        raise ValueError(
-            f"{str(path)!r} was written by molzoo {card['molzoo']}; install that version or a newer one to read it"
+            f"{str(path)!r} was written by molzoo {card.get('molzoo')}; install that version or a newer one to read it"
         )
     return card, tensors
+
+
+def read_torch(path: str | Path) -> Any:
+    """What ``torch.save`` wrote to ``path``, on the CPU; only tensors and plain values, and each as it was written.
+
+    Raises:
+        Exception: of any kind; the file is damaged, or would execute something.
+    """
+    with zipfile.ZipFile(path) as archive:
+        # torch writes checksums but compares none, and an entry that is marked as a folder leaves its tensor unfilled.
+        if archive.testzip() or any(entry.external_attr for entry in archive.infolist()):
+            raise zipfile.BadZipFile("a checksum is wrong")
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _damaged(path: str | Path, error: Exception) -> str:
+    return f"{str(path)!r} is not a molzoo model or is damaged ({type(error).__name__}); give a model.pt"
 
 
 def check_device(device: str | torch.device) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-import ase.io
 import numpy as np
 import torch
 from ase import Atoms
@@ -15,6 +14,7 @@ from ase import Atoms
 from molzoo.checkpoint import write_atomically
 from molzoo.data.batching import Batches
 from molzoo.data.frames import Frames
+from molzoo.data.structures import read_structures
 from molzoo.predictor import Predictor
 from molzoo.quantities import nearest, quantity
 from molzoo.writers import WRITERS, Found
@@ -97,15 +97,7 @@ def _chunks(source: Path) -> Iterator[tuple[int, list[Atoms], Frames]]:
     """Structures a handful at a time: number of the first, as ASE reads them, and packed."""
     chunk: list[Atoms] = []
     n_atoms = 0
-    for n, atoms in enumerate(_read(source)):
-        where = f"{source}, structure {n} (counted from 0)"
-        if not len(atoms):
-            raise ValueError(f"{where} has no atoms; take it out")
-        if not np.isfinite(atoms.positions).all():
-            bad = int(np.flatnonzero(~np.isfinite(atoms.positions).all(1))[0])
-            raise ValueError(f"{where}: the position of atom {bad} is not a finite number; correct it or leave it out")
-        if isinstance(atoms.info.get("charge"), bool):  # the bare word "charge" in the comment line of an .xyz file
-            raise ValueError(f"{where}: its charge is {atoms.info['charge']}; write charge=0 or another number")
+    for n, atoms in enumerate(read_structures(source)):
         chunk.append(atoms)
         n_atoms += len(atoms)
         if n_atoms >= _CHUNK_ATOMS:
@@ -113,20 +105,6 @@ def _chunks(source: Path) -> Iterator[tuple[int, list[Atoms], Frames]]:
             chunk, n_atoms = [], 0
     if chunk:
         yield n + 1 - len(chunk), chunk, _packed(chunk)
-
-
-def _read(source: Path) -> Iterator[Atoms]:
-    """The structures in ``source``, one by one, whatever goes wrong as one sentence."""
-    n = 0
-    try:
-        for atoms in ase.io.iread(source, index=":", do_not_split_by_at_sign=True):
-            yield atoms
-            n += 1
-    except ase.io.formats.UnknownFileTypeError as error:
-        raise ValueError(f"{str(source)!r} is in no format that ASE knows ({error}); convert it to .extxyz") from error
-    except Exception as error:
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{source}, structure {n} (counted from 0) cannot be read: {said}") from error
 
 
 def _packed(chunk: list[Atoms]) -> Frames:

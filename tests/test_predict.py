@@ -144,7 +144,7 @@ def test_structures_are_read_as_they_are_needed(predictor, source, tmp_path, mon
             written.append(first + len(atoms))
             super().__call__(first, atoms, found)
 
-    monkeypatch.setattr("molzoo.predict.ase.io.iread", endless)
+    monkeypatch.setattr("ase.io.iread", endless)
     monkeypatch.setattr("molzoo.predict._CHUNK_ATOMS", 60)
     monkeypatch.setitem(writers.WRITERS, ".extxyz", Writer)
     assert predict(predictor, source, tmp_path / "out.extxyz", ["energy"]) == 400

@@ -46,11 +46,17 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError, FloatingPointError, MemoryError) as error:
         if os.environ.get("MOLZOO_TRACEBACK"):
             raise
-        return _refuse(str(error))
+        return _refuse(_sentence(error))
     except KeyboardInterrupt:
         more = ", and --resume goes on from there" if command == "train" else ""
         return _refuse(f"stopped by you; what was finished is kept{more}", 130)
     return 0
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno is not None and error.strerror:  # the system's words, not molzoo's
+        return f"{error.filename or 'a file'}: {error.strerror}; see that the folder exists, may be written and has room"
+    return str(error) or f"{type(error).__name__}; set MOLZOO_TRACEBACK=1 to see where it arose"
 
 
 def _refuse(sentence: str, code: int = 2) -> int:

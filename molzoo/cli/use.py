@@ -59,19 +59,18 @@ def tabulate_(words: list[str]) -> None:
     parser.add_argument("-o", "--out", metavar="OUT", required=True, help="where the new model goes, e.g. table.pt")
     parser.add_argument("--knots", type=int, default=256, metavar="N", help="knots from 0 to the cutoff; 256 by default")
     options = parser.parse_args(words)
-    import ase.io
-
     from molzoo.checkpoint import load, read, save
+    from molzoo.data.structures import read_structures
     from molzoo.graph import from_ase
     from molzoo.quantities import quantity
     from molzoo.tabulate import tabulate
 
     if Path(options.out).resolve() == Path(options.model).resolve():
         raise ValueError(f"{options.out!r} is the model that is read; give the one with tables another name")
-    if not Path(options.structures).is_file():
+    structures = Path(options.structures)
+    if not structures.is_file():
         raise FileNotFoundError(f"there is no file {options.structures!r}; give a file of structures that ASE reads")
-    graphs = map(from_ase, ase.io.iread(options.structures, index=":"))
-    table, largest = tabulate(load(options.model), graphs, options.knots)
+    table, largest = tabulate(load(options.model), map(from_ase, read_structures(structures)), options.knots)
     save(table, options.out, read(options.model)[0]["config"])
     for name, deviation in largest.items():
         print(f"{name:<16} changes by at most {deviation:.1e} {quantity(name).unit}")

@@ -4,12 +4,12 @@ A label is read if the file holds it under the quantity's own name, or under the
 it; whether that is accepted is decided when it is known what will be trained on (:func:`molzoo.data.card.check_labels`).
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from molzoo.data.frames import Frames
 from molzoo.data.source import Source
+from molzoo.data.structures import read_structures, readable
 from molzoo.graph import AtomGraph, from_ase, read_labels
 from molzoo.quantities import QUANTITIES, quantity
 from molzoo.shapes import Tensor
@@ -17,7 +17,6 @@ from molzoo.units import factor
 
 if TYPE_CHECKING:
     import ase
-    import ase.db.row
 
 _NOT_LABELS = {"numbers", "positions"}
 
@@ -40,10 +39,11 @@ def load(path: Path, labels: dict[str, str], units: dict[str, str]) -> Source:
     graphs: list[AtomGraph] = []
     seen: dict[str, None] = {}
     notes: dict[str, str] = {}
-    for number, atoms in enumerate(_frames(path)):
+    for number, atoms in enumerate(read_structures(path)):
         held = _held(atoms)
         seen |= dict.fromkeys(held)
-        graph = from_ase(atoms)
+        with readable(path, f", frame {number} (counted from 0)"):
+            graph = from_ase(atoms)
         for name, key in keys.items():
             if key in held:
                 try:
@@ -57,24 +57,6 @@ def load(path: Path, labels: dict[str, str], units: dict[str, str]) -> Source:
         raise ValueError(f"{path} holds no structure; give a file that does")
     found = tuple(key for key in seen if key not in _NOT_LABELS)
     return Source(str(path), Frames.from_graphs(graphs), notes=list(notes.values()), path=str(path), keys=found, sought=labels)
-
-
-def _frames(path: Path) -> "Iterable[ase.Atoms]":
-    import ase.db
-    import ase.io
-
-    if path.suffix == ".db":
-        return map(_with_pairs, ase.db.connect(path).select())
-    try:
-        return ase.io.read(path, ":")
-    except (ase.io.formats.UnknownFileTypeError, StopIteration, KeyError, IndexError, ValueError) as error:
-        raise ValueError(f"ASE cannot read {path}: {error or type(error).__name__}; convert it to .extxyz") from error
-
-
-def _with_pairs(row: "ase.db.row.AtomsRow") -> "ase.Atoms":
-    atoms = row.toatoms()
-    atoms.info |= row.key_value_pairs  # ASE leaves them behind
-    return atoms
 
 
 def _held(atoms: "ase.Atoms") -> dict[str, None]:

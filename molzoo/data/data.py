@@ -12,6 +12,7 @@ from molzoo.data.facts import DataFacts, References, compute_facts
 from molzoo.data.frames import Frames
 from molzoo.data.source import Source, open_source
 from molzoo.data.splits import PARTS, Splits, make_splits, read_split
+from molzoo.shapes import Int, Tensor
 
 
 class Data:
@@ -150,17 +151,21 @@ class Data:
             max_edges=self.max_edges,
             share=share,
         )
-        return DataLoader(_Numbers(len(frames)), batch_sampler=batches, collate_fn=frames.batch)
+        return DataLoader(_Numbers(self.splits[part]), batch_sampler=batches, collate_fn=frames.batch)
 
 
 class _Numbers(Dataset[int]):
-    """The numbers of n frames: what a loader needs of a data set when batches are cut from packed frames."""
+    """The numbers of frames: what a loader needs of a data set when batches are cut from packed frames.
 
-    def __init__(self, n: int) -> None:
-        self.n = n
+    Args:
+        rows: the frames' numbers in the source, for messages.
+    """
+
+    def __init__(self, rows: Int[Tensor, " n"]) -> None:
+        self.rows = rows
 
     def __len__(self) -> int:
-        return self.n
+        return len(self.rows)
 
     def __getitem__(self, frame: int) -> int:
         return frame

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from molzoo.data.packed import PackedEdges, connect_frames, rows_of
+from molzoo.data.structures import HEAVIEST
 from molzoo.graph.atom_graph import AtomGraph
 from molzoo.quantities import QUANTITIES, quantity
 from molzoo.shapes import Float, Int, Tensor
@@ -74,6 +75,8 @@ class Frames:
             atom = (~self.pos.isfinite()).any(1).nonzero()[0, 0]
             frame = int(torch.searchsorted(self.ptr, atom, right=True)) - 1
             raise ValueError(f"frame {frame} (counted from 0) has a position that is not a finite number; remove that frame")
+        if len(self.z) and not 1 <= int(self.z.min()) <= int(self.z.max()) <= HEAVIEST:
+            raise ValueError(f"atomic numbers lie between 1 and {HEAVIEST}; got {int(self.z.min())} to {int(self.z.max())}")
         for name, value in self.labels.items():
             row = quantity(name)
             shape = (len(self) if row.per == "graph" else len(self.z), *row.shape)

@@ -17,6 +17,7 @@ import torch
 from molzoo.data.download import Download, need
 from molzoo.data.frames import Frames
 from molzoo.data.source import Source
+from molzoo.data.structures import read_arrays, readable
 from molzoo.units import factor
 
 _HOSTS = ("https://www.quantum-machine.org/gdml/data/npz", "http://www.quantum-machine.org/gdml/data/npz")
@@ -34,8 +35,10 @@ def _original(name: str, molecule: str, root: Path) -> Source:
     file = f"md17_{molecule}.npz"
     (path,) = need(root / "md17", [file], Download(file, tuple(f"{host}/{file}" for host in _HOSTS)))
     warnings.warn(_NOISY, stacklevel=4)
-    arrays = _read(path)
-    return Source(name, _frames([arrays]), None, {}, [_NOISY, _theory(arrays)], str(path), tuple(arrays), one_molecule=True)
+    arrays = read_arrays(path)
+    with readable(path):
+        frames, notes = _frames([arrays]), [_NOISY, _theory(arrays)]
+    return Source(name, frames, None, {}, notes, str(path), tuple(arrays), one_molecule=True)
 
 
 def _coupled_cluster(name: str, molecule: str, root: Path) -> Source:
@@ -45,26 +48,22 @@ def _coupled_cluster(name: str, molecule: str, root: Path) -> Source:
     (train,) = need(folder, [f"{stem}-train.npz"], archive)
     test = folder / f"{stem}-test.npz"
     # Where the training file came by hand, the test file may be missing: then there is no published split.
-    parts = {part: _read(path) for part, path in (("train", train), ("test", test)) if path.is_file()}
+    parts = {part: read_arrays(path) for part, path in (("train", train), ("test", test)) if path.is_file()}
+    with readable(train):
+        frames, notes = _frames(list(parts.values())), [_theory(parts["train"])]
     ends = np.cumsum([0, *(len(arrays["R"]) for arrays in parts.values())])
     splits = {part: torch.arange(ends[i], ends[i + 1]) for i, part in enumerate(parts)}
-    notes = [_theory(parts["train"])]
     if "test" not in parts:
         notes.append(f"{test.name} is not beside the training file: there is no published test part")
     return Source(
         name,
-        _frames(list(parts.values())),
+        frames,
         splits if "test" in parts else None,
         notes=notes,
         path=str(train),
         keys=tuple(parts["train"]),
         one_molecule=True,
     )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    with np.load(path) as file:
-        return {key: file[key] for key in file.files}
 
 
 def _theory(arrays: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ import torch
 from molzoo.data.download import Download, need
 from molzoo.data.frames import Frames
 from molzoo.data.source import Source
+from molzoo.data.structures import readable
 from molzoo.shapes import Float, Int, Tensor
 from molzoo.units import factor
 
@@ -112,18 +113,18 @@ def _read_sdf(path: Path) -> tuple[Int[Tensor, " A"], Float[Tensor, "A 3"], Int[
     from rdkit import Chem, rdBase
 
     numbers, positions = [], []
-    with rdBase.BlockLogs():  # a line for each molecule otherwise, about headers that say 2D
+    with readable(path), rdBase.BlockLogs():  # a line for each molecule otherwise, about headers that say 2D
         for row, molecule in enumerate(Chem.SDMolSupplier(str(path), removeHs=False, sanitize=False)):
             if molecule is None:
                 raise ValueError(f"{path}: molecule {row} (counted from 0) cannot be read; download the file anew")
             numbers.append([atom.GetAtomicNum() for atom in molecule.GetAtoms()])
             positions.append(molecule.GetConformer().GetPositions())
-    ptr = torch.tensor([0, *map(len, numbers)]).cumsum(0)
-    return torch.from_numpy(np.concatenate(numbers)), torch.from_numpy(np.concatenate(positions)), ptr
+        ptr = torch.tensor([0, *map(len, numbers)]).cumsum(0)
+        return torch.from_numpy(np.concatenate(numbers)), torch.from_numpy(np.concatenate(positions)), ptr
 
 
 def _read_csv(path: Path, n: int) -> dict[str, Float[Tensor, " F"]]:
-    with path.open() as file:
+    with readable(path), path.open() as file:
         header = file.readline().strip().split(",")
         lacking = [column for column, _ in COLUMNS.values() if column not in header]
         if lacking:
@@ -140,8 +141,9 @@ def _kept_rows(path: Path, n: int) -> Int[Tensor, " kept"]:
 
     Taking its numbers as they are removes the neighbours of the wrong molecules, as more than one package has done.
     """
-    words = (line.split() for line in path.read_text().splitlines())
-    excluded = torch.tensor([int(word[0]) - 1 for word in words if word and word[0].isdigit()], dtype=torch.long)
+    with readable(path):
+        words = (line.split() for line in path.read_text().splitlines())
+        excluded = torch.tensor([int(word[0]) - 1 for word in words if word and word[0].isdigit()], dtype=torch.long)
     if len(excluded) and not 0 <= int(excluded.min()) <= int(excluded.max()) < n:
         raise ValueError(f"{path} names molecule {int(excluded.max()) + 1}, but there are {n}: it belongs to another gdb9.sdf")
     keep = torch.ones(n, dtype=torch.bool)

@@ -8,12 +8,11 @@ The author asks not to train on more than 1,000 frames of one molecule: they are
 
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from molzoo.data.download import Download, need
 from molzoo.data.frames import Frames
 from molzoo.data.source import Source
+from molzoo.data.splits import read_rows
+from molzoo.data.structures import read_arrays, readable
 from molzoo.shapes import Int, Tensor
 from molzoo.units import factor
 
@@ -37,26 +36,26 @@ def load(name: str, root: Path, split: str | None = None) -> Source:
         f"splits/index_test_{number}.csv",
     ]
     path, train, test = need(root / "rmd17", names, ARCHIVE)
-    with np.load(path) as file:
-        keys = tuple(file.files)
+    arrays = read_arrays(path)
+    with readable(path):
         labels = {
-            "energy": file["energies"].astype(float) * factor("kcal/mol"),
-            "forces": file["forces"].astype(float) * factor("kcal/mol/A"),
+            "energy": arrays["energies"].astype(float) * factor("kcal/mol"),
+            "forces": arrays["forces"].astype(float) * factor("kcal/mol/A"),
         }
-        frames = Frames.of_one_molecule(file["nuclear_charges"], file["coords"], labels)
+        frames = Frames.of_one_molecule(arrays["nuclear_charges"], arrays["coords"], labels)
     return Source(
         name,
         frames,
         {"train": _rows(train, len(frames)), "test": _rows(test, len(frames))},
         notes=["published in kcal/mol, without energies of free atoms", f"published split {number}"],
         path=str(path),
-        keys=keys,
+        keys=tuple(arrays),
         one_molecule=True,
     )
 
 
 def _rows(path: Path, n: int) -> Int[Tensor, " rows"]:
-    rows = torch.from_numpy(np.loadtxt(path, dtype=np.int64, ndmin=1))
+    rows = read_rows(path)
     if len(rows) and int(rows.max()) >= n:
         raise ValueError(f"{path} names frame {int(rows.max())}, but there are {n} frames: the split belongs to another file")
     return rows

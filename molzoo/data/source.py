@@ -81,7 +81,8 @@ def open_source(
 
 def is_file(name: str, root: Path) -> bool:
     """Whether ``name`` means a file: it exists, here or under ``root``, or its end looks like a suffix."""
-    return Path(name).is_file() or (root / name).is_file() or bool(Path(name).suffix)
+    # os.path's: a Path raises where a folder on the way cannot be entered, a home's cache for example.
+    return os.path.isfile(name) or os.path.isfile(root / name) or bool(Path(name).suffix)
 
 
 def find_file(name: str, root: Path) -> Path:
@@ -91,6 +92,6 @@ def find_file(name: str, root: Path) -> Path:
         FileNotFoundError: it is in neither place; both are named.
     """
     for path in (Path(name).expanduser(), root / name):
-        if path.is_file():
+        if os.path.isfile(path):
             return path
     raise FileNotFoundError(f"there is no file {Path(name).absolute()} and no {root / name}; give the path of one that exists")

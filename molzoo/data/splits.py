@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from molzoo.data.structures import read_arrays, readable
 from molzoo.shapes import Int, Tensor
 
 PARTS = ("train", "val", "test")
@@ -130,7 +131,8 @@ def read_rows(path: Path) -> Rows:
         raise FileNotFoundError(
             f"there is no file of row numbers {path.absolute()}; give a count, 'rest' or a path that exists"
         )
-    return torch.from_numpy(np.loadtxt(path, dtype=np.int64, ndmin=1))
+    with readable(path):
+        return torch.from_numpy(np.loadtxt(path, dtype=np.int64, ndmin=1))
 
 
 def read_split(path: Path) -> dict[str, Rows]:
@@ -141,8 +143,9 @@ def read_split(path: Path) -> dict[str, Rows]:
         raise ValueError(
             f"{path.name}: a split file is an .npz with arrays train, val, test; lists of rows go to train, val, test"
         )
-    with np.load(path) as file:
-        parts = {part: torch.from_numpy(file[part].astype(np.int64)) for part in PARTS if part in file.files}
+    arrays = read_arrays(path)
+    with readable(path):
+        parts = {part: torch.from_numpy(arrays[part].astype(np.int64).reshape(-1)) for part in PARTS if part in arrays}
     if "train" not in parts:
         raise ValueError(f"{path} has no array 'train'; save it with numpy.savez(path, train=…, val=…, test=…)")
     return parts

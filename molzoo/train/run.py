@@ -3,10 +3,12 @@
 import inspect
 import json
 import math
+import re
 import shutil
 import signal
 import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from molzoo.models import row
 from molzoo.predictor import Predictor
 from molzoo.train.callbacks import LAST, MODEL, Keeper, StopWatch
 from molzoo.train.evaluate import Evaluation, evaluate
+from molzoo.train.folder import alone_in, written_into
 from molzoo.train.report import plot_learning_curve, plot_parity, write_results
 from molzoo.train.settings import Settings
 from molzoo.train.start import copy_weights, describe, keep_rows, read_state, with_scales_of
@@ -76,15 +79,16 @@ def fit(
     module = Task(predictor, task, config)
     loaders = data.loader("train"), data.loader("val")
     # Whatever was wrong with the arguments has been said by now; from here on files are written.
-    if lightning.is_global_zero:
-        _prepare_folder(folder, data.card, anew=state is None)
-        convolutions = f"convolutions: {_convolutions(predictor, lightning.strategy.root_device)}"
-        print("\n".join(filter(None, [data.card, told, convolutions])))
-    _train(lightning, module, loaders, folder, state)
-    predictor = load(folder / MODEL, device=lightning.strategy.root_device)
-    if lightning.is_global_zero:
-        seconds = next(c for c in lightning.callbacks if isinstance(c, StopWatch)).seconds
-        report(predictor, data, folder, {"train_seconds": seconds, "seed": seed})
+    with written_into(folder), alone_in(folder) if lightning.is_global_zero else nullcontext():
+        if lightning.is_global_zero:
+            _prepare_folder(folder, data.card, anew=state is None)
+            convolutions = f"convolutions: {_convolutions(predictor, lightning.strategy.root_device)}"
+            print("\n".join(filter(None, [data.card, told, convolutions])))
+        _train(lightning, module, loaders, folder, state)
+        predictor = load(folder / MODEL, device=lightning.strategy.root_device)
+        if lightning.is_global_zero:
+            seconds = next(c for c in lightning.callbacks if isinstance(c, StopWatch)).seconds
+            report(predictor, data, folder, {"train_seconds": seconds, "seed": seed})
     return predictor.cpu()
 
 
@@ -95,8 +99,7 @@ def _convolutions(predictor: Predictor, device: torch.device | None = None) -> s
 
 
 def _prepare_folder(folder: Path, card: str, anew: bool) -> None:
-    """The folder with the data card; of a run that was there before, nothing that could be taken for the new one's."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """The data card; of a run that was there before, nothing that could be taken for the new one's."""
     if anew and (folder / LAST).is_file():
         print(f"{folder} holds a run already: it is replaced (to go on with one, add --resume)\n")
         for name in (LAST, "results.json", "parity.png", "learning_curve.png"):
@@ -129,8 +132,14 @@ def _train(lightning: Trainer, task: Task, loaders: tuple[DataLoader, DataLoader
                 keep_rows(lightning.loggers[0], before=state["global_step"])
         try:
             lightning.fit(task, train, val, ckpt_path=state and folder / LAST, weights_only=True)
-        except torch.OutOfMemoryError as error:
-            raise MemoryError("the device's memory is full; lower data.batch_size, or bound data.max_edges") from error
+        except (RuntimeError, MemoryError) as error:
+            if _of_memory(error):
+                raise MemoryError(task.too_large()) from error
+            if lightning.world_size > 1 and re.search("gloo|NCCL|Connection|peer", str(error)):
+                raise ConnectionError(
+                    f"another process of this run has ended; look for what it said, then add --resume: {folder / LAST} is whole"
+                ) from error
+            raise
         except SystemExit as error:  # how Lightning ends after Ctrl-C, which it leaves switched off
             if not isinstance(error.__context__, KeyboardInterrupt):
                 raise
@@ -141,6 +150,12 @@ def _train(lightning: Trainer, task: Task, loaders: tuple[DataLoader, DataLoader
         torch.distributed.destroy_process_group()  # what follows is for one process, and takes all test frames
     if next(c for c in lightning.callbacks if isinstance(c, Keeper)).best == math.inf:
         raise ValueError("no validation took place, so that no model was kept; lower trainer.check_val_every_n_epoch")
+
+
+def _of_memory(error: Exception) -> bool:
+    """Whether memory was full; on a CPU torch says so in words only."""
+    known = torch.OutOfMemoryError, MemoryError
+    return isinstance(error, known) or "can't allocate memory" in str(error) or "bad_alloc" in str(error)
 
 
 def report(predictor: Predictor, data: Data, folder: Path, record: dict[str, Any]) -> None:

@@ -8,7 +8,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger
 
@@ -53,7 +52,7 @@ def read_state(path: Path, config: dict[str, Any]) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"there is nothing to resume: {str(path)!r} does not exist; leave out --resume")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = checkpoint.read_torch(path)
         old = json.loads(state["molzoo"]["config"])
     except Exception as error:
         raise ValueError(
@@ -85,10 +84,10 @@ def keep_rows(logger: CSVLogger, before: int) -> None:
     path = Path(logger.log_dir) / "metrics.csv"
     rows: list[dict[str, Any]] = []
     if path.is_file():
-        with path.open() as file:
-            rows = [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
+        whole, _, _ = path.read_text().rpartition("\n")  # a run that was killed may have left half a line
+        rows = [{key: value for key, value in row.items() if value} for row in csv.DictReader(whole.splitlines())]
     # A run that was killed in the middle of an epoch has logged steps which it will now take again.
-    logger.experiment.metrics = [row for row in rows if int(row["step"]) < before]
+    logger.experiment.metrics = [row for row in rows if row.get("step", "").isdigit() and int(row["step"]) < before]
     logger.save()
 
 

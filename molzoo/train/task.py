@@ -3,6 +3,7 @@
 import json
 import math
 from fnmatch import fnmatch
+from itertools import islice
 from typing import Any
 
 import torch
@@ -45,6 +46,7 @@ class Task(LightningModule):
         )
         self.val_metrics: dict[str, dict[str, Any]] = {}
         self.done = 0.0
+        self.atoms_and_edges, self.most_edges = (0, 0), 0  # of the batch at work; of the largest that went through
         for pattern in settings.freeze:
             _freeze(predictor, pattern)
         if not any(p.requires_grad for p in predictor.parameters()):
@@ -71,14 +73,25 @@ class Task(LightningModule):
 
     def on_train_batch_start(self, batch: AtomGraph, batch_idx: int) -> None:
         """Set the learning rate of this step."""
+        self.atoms_and_edges = len(batch.z), batch.num_edges
         self.done = self.progress()
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = self.schedule.at(self.global_step, self.done)
 
+    def on_train_batch_end(self, *args: Any) -> None:
+        """Note that a batch of this size fits into memory."""
+        self.most_edges = max(self.most_edges, self.atoms_and_edges[1])
+
+    def too_large(self) -> str:
+        """What to say when memory is full."""
+        atoms, edges = self.atoms_and_edges
+        fits = self.most_edges if 0 < self.most_edges < 0.8 * edges else edges // 2
+        return f"a batch of {atoms} atoms and {edges} edges does not fit into memory; set data.max_edges: {max(fits, 1)}"
+
     def training_step(self, graph: AtomGraph, batch_idx: int) -> Tensor:
         """The loss of a batch."""
         loss, parts = self.loss(self.predictor(graph), graph, self.done)
-        self._refuse_nan(float(loss.detach()), f"batch {batch_idx + 1}")
+        self._refuse_nan(float(loss.detach()), f"batch {batch_idx + 1}", "train", batch_idx)
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # when Lightning writes, too
             logs = {"train/loss": loss, "lr": self.trainer.optimizers[0].param_groups[0]["lr"]}
             self.log_dict(logs | {f"train/{name}": part for name, part in parts.items()}, batch_size=graph.n_graphs)
@@ -91,12 +104,18 @@ class Task(LightningModule):
         """Gradients of parameters alone: those of the positions, which a loss of forces has too, cost a twentieth of a step."""
         loss.backward(*args, **{"inputs": [p for p in self.parameters() if p.requires_grad]} | options)
 
-    def _refuse_nan(self, loss: float, where: str) -> None:
+    def _refuse_nan(self, loss: float, where: str, part: str, batch_idx: int) -> None:
         if not math.isfinite(loss):
             raise FloatingPointError(
-                f"the loss became {loss} in epoch {self.current_epoch + 1}, {where}; lower task.lr (now {self.settings.lr:g}) "
-                "or look at the labels; the best model so far is kept"
+                f"the loss became {loss} in epoch {self.current_epoch + 1}, {where} (frames {self._frames(part, batch_idx)}); "
+                f"lower task.lr (now {self.settings.lr:g}) or look at the labels; the best model so far is kept"
             )
+
+    def _frames(self, part: str, batch_idx: int) -> str:
+        """The frames of a batch, by their numbers in the source."""
+        loader = self.trainer.train_dataloader if part == "train" else self.trainer.val_dataloaders
+        numbers = loader.dataset.rows[next(islice(loader.batch_sampler, batch_idx, None))].sort().values.tolist()
+        return ", ".join(map(str, numbers[:10])) + (f" and {len(numbers) - 10} more" if len(numbers) > 10 else "")
 
     def on_validation_epoch_start(self) -> None:
         """Begin new sums."""
@@ -105,8 +124,10 @@ class Task(LightningModule):
 
     def validation_step(self, graph: AtomGraph, batch_idx: int) -> None:
         """Add a batch to the sums."""
+        self.atoms_and_edges = len(graph.z), graph.num_edges
         predictions = self.predictor(graph)
         loss, _ = self.loss(predictions, graph, progress=1.0)
+        self._refuse_nan(float(loss), f"validation batch {batch_idx + 1}", "val", batch_idx)
         self._metrics.update(predictions, graph)
         self._sums += torch.tensor([loss.item() * graph.n_graphs, graph.n_graphs], dtype=torch.float64)
 
@@ -116,7 +137,6 @@ class Task(LightningModule):
         if self.trainer.world_size > 1:
             torch.distributed.all_reduce(self._sums)
         loss = float(self._sums[0] / self._sums[1].clamp(min=1))
-        self._refuse_nan(loss, "validation")
         named = {f"val/{name}_mae [{row['unit']}]": row["mae"] for name, row in self.val_metrics.items()}
         self.log_dict({"val/loss": loss, **named}, prog_bar=False)
         if not self.trainer.sanity_checking:

@@ -111,6 +111,45 @@ BROKEN = {
     "stress of molecules": (task("loss: {energy: 1.0, stress: 1.0}"), "no 'stress' in any frame; its keys are energy"),
     "dipole of crystals": (dimers("loss: {dipole: 1.0}"), "train frames: dipole is defined for structures without periodic"),
     "new element": (yaml(data="{source: mixed.extxyz, train: train.csv, val: val.csv}"), "val frames: .* never learned He"),
+    # what people bring from other packages, and slips of the finger
+    "model as number": (yaml(model="7"), "section 'model' must hold keys and values; it holds 7"),
+    "model by path": (yaml(model="molzoo.models.painn.PaiNN"), "there is no model 'molzoo.models.painn.PaiNN' in the zoo"),
+    "name under class": (yaml(model="{class_path: PaiNN}"), "no model is named; add 'model: PaiNN'"),
+    "other's cutoff": (yaml(model="{name: PaiNN, r_max: 5.0}"), "model.r_max: 'r_max' is not an argument of PaiNN"),
+    "other's width": (yaml(model="{name: SchNet, hidden_channels: 8}"), "model.hidden_channels: .* argument of SchNet"),
+    "capital": (yaml(model="{name: PaiNN, Channels: 8}"), "model.Channels: .* did you mean 'channels'?"),
+    "dash": (yaml(model="{name: PaiNN, n-layers: 2}"), "model.n-layers: .* did you mean 'n_layers'?"),
+    "irreps": (yaml(model="{name: PaiNN, irreps_out: 0e}"), "model.irreps_out: 'irreps_out' is not an argument of PaiNN"),
+    "no layers": (yaml(model="{name: PaiNN, n_layers: 0}"), "model.n_layers: 0 must be at least 1"),
+    "no radial": (yaml(model="{name: PaiNN, n_radial: -3}"), "model.n_radial: -3 must be at least 1"),
+    "cutoff zero": (yaml(model="{name: SchNet, cutoff: 0.0}"), "cutoff .* positive .* 0.0"),
+    "cutoff nan": (yaml(model="{name: PaiNN, cutoff: .nan}"), "cutoff .* positive .* nan"),
+    "cutoff with unit": (yaml(model="{name: PaiNN, cutoff: 5 A}"), "model.cutoff: expected float, got 5 A"),
+    "radial": (yaml(model="{name: PaiNN, radial: bessell}"), "model.radial: 'bessell' is not one of .*did you mean 'bessel'"),
+    "list for int": (yaml(model="{name: PaiNN, channels: [8, 8]}"), "model.channels: expected int, got"),
+    "comma": (yaml(model="{name: PaiNN, cutoff: 5,0}"), "model.0: .* argument of PaiNN"),
+    "batch as word": (data("batch_size: ten"), "data.batch_size: expected int, got ten"),
+    "negative count": (data("train: -5"), "train: -5; type a count such as 950"),
+    "amount": (data("train: all"), "train: 'all' is neither a number nor 'rest' nor a file that exists"),
+    "two rests": (yaml(data="{source: sample/copper, train: rest, val: rest}"), "train and val are both 'rest'"),
+    "rows file": (data("val: nowhere.csv"), "there is no file of row numbers .*nowhere.csv"),
+    "split file": (data("split: nowhere.npz"), "there is no split file .*nowhere.npz"),
+    "edges": (data("max_edges: 0"), "max_edges 0 must be at least 1"),
+    "workers": (data("num_workers: 4"), "data.num_workers: 'num_workers' is not a key of 'data'"),
+    "shuffle": (data("shuffel: true"), "data.shuffel: 'shuffel' is not a key of 'data'"),
+    "escape": (yaml(data="{source: ../../etc/passwd}"), "there is no data set '../../etc/passwd'"),
+    "escape inside": (yaml(data="{source: rmd17/../../x}"), "'rmd17' has no part '../../x'"),
+    "rmd17 alone": (yaml(data="{source: rmd17}"), "'rmd17' has no part ''.*; type for example 'rmd17/aspirin'"),
+    "no numbers": (yaml(data="{source: dimer.extxyz, train: words.csv, val: 1}"), "words.csv cannot be read: could not"),
+    "weight decay": (task("weight_decay: -0.1"), "task.weight_decay: -0.1 must not be below 0"),
+    "warmup": (task("warmup_steps: -1"), "task.warmup_steps: -1 must not be below 0"),
+    "final rate": (task("lr_final: 2.0"), "task.lr_final: 2.0 is a fraction of lr, between 0 and 1"),
+    "decay": (task("lr_decay: 0.0"), "task.lr_decay: 0.0 is a factor between 0 and 1"),
+    "rate infinite": (task("lr: .inf"), "task.lr: inf must be above 0"),
+    "freeze word": (task("freeze: embedding"), "task.freeze: 'embedding' is not understood; type a list"),
+    "merge bomb": ("a: &a {b: 1}\nmodel: {<<: *a}\n", "a is an alias; write the value out"),
+    "anchor of itself": ("model: &m [*m]\n", "m is an alias; write the value out"),
+    "two documents": (yaml() + "---\n" + yaml(), "is not valid YAML: line 4, column 1: but found another document"),
 }  # fmt: skip
 
 
@@ -121,6 +160,11 @@ def _files(tmp_path):
     (tmp_path / "mixed.extxyz").write_text("".join([*frames[:3], frames[3].replace("\nH", "\nHe")]))
     (tmp_path / "train.csv").write_text("0\n1\n2\n")
     (tmp_path / "val.csv").write_text("3\n")
+    (tmp_path / "words.csv").write_text("first\nsecond\n")
+
+
+def test_a_hundred_mistakes():
+    assert len(BROKEN) >= 100
 
 
 @pytest.mark.usefixtures("_files")

@@ -69,11 +69,13 @@ def test_four_epochs_equal_two_and_two_in_another_process(train, command, anothe
         assert a["molzoo"]["schedule"]["factor"] < 1  # it has acted
 
 
-def test_the_average_is_not_the_weights(train, tmp_path):
+def test_the_average_is_not_the_weights_and_is_what_the_model_holds(train, tmp_path):
     train(tmp_path)
     stored = state(tmp_path)
     weights = [w for name, w in stored["state_dict"].items() if name.startswith("predictor.")]
-    assert not all(map(torch.equal, weights, stored["callbacks"]["EMA"]["average"]))
+    average = stored["callbacks"]["EMA"]["average"]
+    assert not any(map(torch.equal, weights, average))
+    assert all(map(torch.equal, load(tmp_path / "model.pt").parameters(), average))  # the last epoch was the best
 
 
 def test_time_goes_on(train, tmp_path):
