@@ -101,12 +101,6 @@ def load_by_path(path: str):
     return module
 
 
-@pytest.fixture(scope="session")
-def symmetry():
-    """The module ``tests/symmetry.py``."""
-    return load_by_path("tests/symmetry.py")
-
-
 @pytest.fixture(autouse=True)
 def _seeds():
     """Every test starts from the same random numbers and leaves the generators as they were."""

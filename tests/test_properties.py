@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from molzoo.check.symmetry import random_motion
 from molzoo.data.facts import DataFacts
 from molzoo.graph import AtomGraph
 from molzoo.models.interface import AtomisticModel
@@ -177,9 +178,9 @@ def test_polarizability_does_not_move_with_the_molecule(tensors, structure):
 
 
 @pytest.mark.parametrize("tensors", [False, True])
-def test_polarizability_turns_with_the_molecule(tensors, structure, symmetry):
+def test_polarizability_turns_with_the_molecule(tensors, structure):
     graph, property_ = structure("ethanol"), Polarizability(tensors)
-    motion = symmetry.random_motion(9, inverted=True)
+    motion = random_motion(9, inverted=True)
     out = torch.randn(9, property_.reads.dim, dtype=F64)
     turned = (out @ property_.reads.D_from_matrix(motion.rotation).T)[motion.order]
     alpha = property_(out, graph)["polarizability"]

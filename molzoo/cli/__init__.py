@@ -1,4 +1,4 @@
-"""The command line: ``molzoo train | test | predict | tabulate | convert | list | info | doctor | data``.
+"""The command line: ``molzoo train | test | predict | check | tabulate | convert | list | info | doctor | data``.
 
 Nothing heavy is imported before the command is known, so help and misspelt commands are answered at once.
 """
@@ -13,6 +13,10 @@ COMMANDS = {
     "train": ("train", "CONFIG… [--section.key VALUE…]   train a model from YAML; shipped configurations go by name"),
     "test": ("use", "MODEL CONFIG|FILE              errors of a trained model on labelled data"),
     "predict": ("use", "MODEL FILE -o OUT              predictions for a file of structures of any size"),
+    "check": (
+        "check",
+        "MODEL [STRUCTURES] [--html OUT] the laws of physics on a trained model; exit code 1 if one is violated",
+    ),
     "tabulate": ("use", "MODEL FILE -o OUT              a faster model: its radial networks as tables, compared on a file"),
     "convert": ("convert", "PEER FILE -o MODEL             a model.pt from weights of nequip, schnetpack or pyg"),
     "list": ("show", "                               the models of the zoo and the shipped configurations"),
@@ -26,7 +30,7 @@ HELP += "\n\nmolzoo COMMAND --help says more. Set MOLZOO_TRACEBACK=1 to see wher
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; 0 if it worked, 2 and one sentence if something was wrong with what was asked, 130 after Ctrl-C."""
+    """Run a command; 0 if it worked, 1 if a check failed, 2 and one sentence if what was asked is wrong, 130 after Ctrl-C."""
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in ("-h", "--help"):
         print(HELP)
@@ -38,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     if command not in COMMANDS:
         return _refuse(f"there is no command {command!r}{nearest(command, list(COMMANDS))}")
     try:
-        getattr(import_module(f"molzoo.cli.{COMMANDS[command][0]}"), command + "_")(rest)
+        code = getattr(import_module(f"molzoo.cli.{COMMANDS[command][0]}"), command + "_")(rest)
         sys.stdout.flush()
     except BrokenPipeError:  # molzoo list | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -50,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         more = ", and --resume goes on from there" if command == "train" else ""
         return _refuse(f"stopped by you; what was finished is kept{more}", 130)
-    return 0
+    return code or 0
 
 
 def _sentence(error: Exception) -> str:

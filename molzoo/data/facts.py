@@ -35,6 +35,8 @@ class DataFacts:
         means: mean of each intensive quantity.
         scales: size of what is left for the network, by quantity.
         element_scales: factors of the scale for single elements, by quantity; 1 where nothing is said.
+        shortest: least distance of two elements, Å, by their symbols in the order of atomic numbers ("H-C").
+        n_neighbours: fewest and most of an atom.
         notes: sentences for the data card.
     """
 
@@ -48,6 +50,8 @@ class DataFacts:
     means: dict[str, float] = field(default_factory=dict)
     scales: dict[str, float] = field(default_factory=dict)
     element_scales: dict[str, dict[int, float]] = field(default_factory=dict)
+    shortest: dict[str, float] = field(default_factory=dict)
+    n_neighbours: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
@@ -102,12 +106,36 @@ def compute_facts(
         cutoff,
         float(frames.n_edges.sum()) / len(frames.z),
     )
+    facts.shortest, facts.n_neighbours = _closeness(frames)
     for name in names:
         if name in frames.labels:
             _describe(facts, frames, quantity(name), references, (isolated or {}).get(name, {}))
     if {"energy", "forces"} <= set(names) & set(frames.labels):
         facts.scales["energy"] = _or_one(frames.labels["forces"].square().nanmean().sqrt())
     return facts
+
+
+def _closeness(frames: Frames) -> tuple[dict[str, float], list[int]]:
+    """Least distance of any two elements, and fewest and most neighbours of an atom; pairs by the million, to bound memory."""
+    from ase.data import chemical_symbols
+
+    edges = frames.edges
+    assert edges is not None  # they were counted just before
+    shortest, count = torch.full((119 * 119,), torch.inf).double(), torch.zeros_like(frames.z)
+    frame = torch.arange(len(frames)).repeat_interleave(edges.pair_ptr.diff())
+    for rows in torch.arange(len(frame)).split(1_000_000):
+        at = frame[rows]
+        edge = edges.pair_edge[rows] + edges.ptr[at]
+        ends = edges.edge_index[:, edge] + frames.ptr[at]
+        r = frames.pos[ends[0]] - frames.pos[ends[1]]
+        if edges.edge_shift is not None:
+            r = r + (edges.edge_shift[edge].double()[:, :, None] * frames.cell[at]).sum(1)
+        low, high = frames.z[ends].sort(dim=0).values
+        shortest.scatter_reduce_(0, 119 * low + high, r.norm(dim=1), "amin")
+        count += torch.bincount(ends.flatten(), minlength=len(count))
+    seen = shortest.isfinite().nonzero()[:, 0].tolist()
+    symbols = {k: f"{chemical_symbols[k // 119]}-{chemical_symbols[k % 119]}" for k in seen}
+    return {symbols[k]: float(shortest[k]) for k in seen}, [int(count.min()), int(count.max())]
 
 
 def _is_energy(row: Quantity) -> bool:

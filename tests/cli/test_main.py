@@ -56,7 +56,9 @@ def test_each_command_has_help(command, capsys):
 
 
 def test_an_unlike_command_is_answered_with_all(refused):
-    assert refused(["xyzzy"]).startswith("there is no command 'xyzzy'; known are train, test, predict, tabulate, convert, list")
+    assert refused(["xyzzy"]).startswith(
+        "there is no command 'xyzzy'; known are train, test, predict, check, tabulate, convert, list"
+    )
 
 
 def test_the_place_of_an_error_on_demand(monkeypatch):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from molzoo.check.symmetry import random_motion
 from molzoo.kernels import use_backend
 from molzoo.models import create_model
 from molzoo.o3 import Irreps
@@ -15,10 +16,10 @@ SMALL = {"elements": [1, 6, 8], "channels": 4, "n_layers": 2}
     [{"l_max": 0}, {"l_max": 1}, {"l_max": 1, "parity": True, "n_layers": 3}, {"l_max": 3, "channels": [5, 4, 3, 2]}],
     ids=["l0", "l1", "l1 both parities", "l3 ragged"],
 )
-def test_features_turn_as_their_irreps_say(arguments, structure, symmetry):
+def test_features_turn_as_their_irreps_say(arguments, structure):
     irreps_out = Irreps("0e") if arguments["l_max"] == 0 else Irreps("0e + 1o")
     model, graph = create_model("NequIP", **SMALL | arguments, irreps_out=str(irreps_out)).double(), structure("ethanol")
-    motion = symmetry.random_motion(9, inverted=True)
+    motion = random_motion(9, inverted=True)
     with use_backend("messages"):  # loops of so many programs take minutes to compile, and test_contract.py compares them
         first, second = model.features(graph), model.features(motion.structure(graph))
     D = model.irreps_features.D_from_matrix(motion.rotation)
@@ -26,13 +27,13 @@ def test_features_turn_as_their_irreps_say(arguments, structure, symmetry):
     assert first.abs().max() > 1e-3
 
 
-def test_a_pseudoscalar_needs_three_layers_and_both_parities(structure, symmetry):
+def test_a_pseudoscalar_needs_three_layers_and_both_parities(structure):
     arguments = SMALL | {"l_max": 1, "irreps_out": "0o", "parity": True}
     with pytest.raises(ValueError, match="this model gives 0e of each atom, not 0o"):
         create_model("NequIP", **arguments)
     model = create_model("NequIP", **arguments | {"n_layers": 3}).double()
     graph = structure("ethanol")
-    motion = symmetry.random_motion(9, inverted=True)
+    motion = random_motion(9, inverted=True)
     torch.testing.assert_close(model(motion.structure(graph)), -model(graph)[motion.order], rtol=0, atol=1e-12)
 
 

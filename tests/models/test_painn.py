@@ -2,6 +2,7 @@
 
 import torch
 
+from molzoo.check.symmetry import random_motion
 from molzoo.graph import AtomGraph
 from molzoo.models import create_model
 
@@ -29,9 +30,9 @@ def test_the_first_vectors_of_a_dimer_point_from_receiver_to_sender():
     torch.testing.assert_close(after_message[0], by_hand)
 
 
-def test_vector_features_are_flat_in_mul_ir_order(structure, symmetry):
+def test_vector_features_are_flat_in_mul_ir_order(structure):
     model, graph = painn(), structure("ethanol")
-    motion = symmetry.random_motion(len(graph.z), inverted=True)
+    motion = random_motion(len(graph.z), inverted=True)
     first, second = (model.features(g)[:, C:].view(-1, C, 3) for g in (graph, motion.structure(graph)))
     torch.testing.assert_close(second, (first @ motion.rotation.T)[motion.order])
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch_geometric.data import Batch
 
+from molzoo.check.symmetry import random_motion
 from molzoo.graph import AtomGraph, connect, geometry
 from molzoo.kernels import use_backend
 from molzoo.models import create_model
@@ -153,11 +154,11 @@ def test_a_layer_is_what_e3nns_parts_make(parity):
 
 @pytest.mark.parametrize("nonlinearity", ["norm", "gate"])
 @pytest.mark.parametrize("parity", [False, True])
-def test_features_turn_as_their_irreps_say(nonlinearity, parity, structure, symmetry):
+def test_features_turn_as_their_irreps_say(nonlinearity, parity, structure):
     arguments = {"elements": [1, 6, 8], "channels": [5, 4, 3], "parity": parity, "nonlinearity": nonlinearity}
     model = create_model("TFN", **arguments, irreps_out="0e + 1o + 2e" + " + 0o + 1e" * parity).double()
     graph = structure("ethanol")
-    motion = symmetry.random_motion(9, inverted=True)
+    motion = random_motion(9, inverted=True)
     with use_backend("messages"):  # loops of so many programs take minutes to compile, and test_contract.py compares them
         first, second = model.features(graph), model.features(motion.structure(graph))
     D = model.irreps_features.D_from_matrix(motion.rotation)

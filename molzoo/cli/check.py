@@ -1,0 +1,76 @@
+"""``molzoo check``: the laws of physics on a trained model."""
+
+from typing import TYPE_CHECKING
+
+from molzoo.cli.use import Parser
+
+if TYPE_CHECKING:
+    from molzoo.data.facts import DataFacts
+    from molzoo.graph import AtomGraph
+
+_AT_MOST = 5  # structures of a file
+
+
+def check_(words: list[str]) -> int:
+    """Try each law on a trained model; 1 if one is violated."""
+    parser = Parser("check", "MODEL [STRUCTURES] [--html REPORT]")
+    parser.add_argument("model", metavar="MODEL", help="a model.pt")
+    parser.add_argument(
+        "structures", metavar="STRUCTURES", nargs="?", help="a file of ASE; else molecules and crystals of its elements"
+    )
+    parser.add_argument("--html", metavar="REPORT", help="write a page with pictures there too, e.g. report.html")
+    parser.epilog = f"Of a file, {_AT_MOST} structures are taken. The exit code is 1 if a law is violated, 0 otherwise."
+    options = parser.parse_args(words)
+    from molzoo.check import LAWS, Report, check
+    from molzoo.check.dynamics import energy_conservation
+    from molzoo.checkpoint import load, write_atomically
+
+    predictor = load(options.model)
+    structures, warnings = _structures(options.structures, predictor.facts)
+    for warning in warnings:
+        print(f"warning: {warning}")
+    runs: list = []
+    show = lambda verdict: print(verdict, flush=True)  # noqa: E731
+    print(Report([]))
+    first = check(predictor, structures, LAWS.values(), show)
+    last = check(predictor, structures[:1], [energy_conservation(runs.append)], show)
+    report = Report([*first.verdicts, *last.verdicts])
+    broken = ", ".join(report.violated)
+    print(f"{options.model}: " + (f"violates {broken}" if broken else f"keeps all laws, on {len(structures)} structures"))
+    if options.html:
+        from molzoo.check.page import page, pictures
+
+        images = pictures(predictor.double(), structures, runs) if "energy" in predictor.gives else ()
+        text = page(f"{options.model}: {predictor.model_name}", report, warnings, images)
+        write_atomically(options.html, lambda file: file.write(text.encode()))
+    return int(not report.holds)
+
+
+def _structures(path: str | None, facts: "DataFacts") -> "tuple[list[AtomGraph], list[str]]":
+    """What to check with, and what is unlike the training data about it."""
+    from molzoo.check.structures import examples, picked, unlearned, unlike
+
+    graphs = picked(_read(path), _AT_MOST) if path else examples(facts)
+    warnings, known = [], []
+    for k, graph in enumerate(graphs):
+        strangers = unlearned(facts, graph)
+        if strangers:
+            warnings.append(f"structure {k} is left out: the model never learned {', '.join(strangers)}")
+        else:
+            known.append(graph)
+            warnings += [f"structure {k}: {sentence}" for sentence in (unlike(facts, graph) if path else [])]
+    if not known:
+        raise ValueError(f"the model learned none of the elements in {path!r}; give structures like those it was trained on")
+    return known, warnings
+
+
+def _read(path: str) -> "list[AtomGraph]":
+    from pathlib import Path
+
+    import ase.io
+
+    from molzoo.graph import from_ase
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file {path!r}; give a file of structures that ASE reads, or none")
+    return [from_ase(atoms) for atoms in ase.io.iread(path, index=":")]
