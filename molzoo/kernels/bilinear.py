@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from molzoo.kernels.signature import signed
+from molzoo.kernels.signature import differentiated, signed
 from molzoo.shapes import Float, Tensor
 
 _NAMES = "xywg"
@@ -112,7 +112,7 @@ class BilinearProgram:
         """The tables (rows · components, copies): of z one after the other in ``memory``, of out where its blocks begin."""
         begins = accumulate(self.widths, initial=0) if mixed else [block.start for block, _ in self.reached]
         shapes = [(block.dim, n if mixed else block.mul) for block, n in self.reached]
-        return [memory[at * rows :][: rows * dim * n].view(-1, n) for at, (dim, n) in zip(begins, shapes, strict=False)]
+        return [memory.as_strided((rows * dim, n), (n, 1), at * rows) for at, (dim, n) in zip(begins, shapes, strict=False)]
 
     def matrices(self, w: Tensor | None) -> list[Tensor]:
         """W of each block of out."""
@@ -179,7 +179,8 @@ def bilinear(
 def _partials(program: BilinearProgram, wanted: str, values: Tensors, moved: Tensors | None = None) -> Tensors:
     """∂Q/∂s for each s in ``wanted``; or Σ_t ∂Q/∂s with the value of t replaced, over all t ≠ s that are ``moved``."""
     tensors = [kind.get(name) for kind in (values, moved or {}) for name in _NAMES]
-    return dict(zip(wanted, _Partials.apply(program, wanted, *tensors), strict=True))
+    call = _Partials.apply if differentiated(*tensors) else _Partials.forward
+    return dict(zip(wanted, call(program, wanted, *tensors), strict=True))
 
 
 def _replaced(program: BilinearProgram, wanted: str, values: Tensors, moved: Tensors) -> Tensors:

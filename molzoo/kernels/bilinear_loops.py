@@ -6,7 +6,6 @@ negative, the compiler makes no vector loops.
 
 import inspect
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from functools import cache
 from itertools import product
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 
 from molzoo.kernels.bilinear import _NAMES, BilinearProgram, Tensors
-from molzoo.kernels.cpu import one_thread_each, shares
+from molzoo.kernels.cpu import side_by_side
 from molzoo.kernels.solid import _jit
 from molzoo.shapes import Tensor
 
@@ -79,8 +78,7 @@ def _pass(
 
 def _run(once: Callable[[int, int, int, int], None], rows: int, work: int) -> None:
     """All rows in one pass, shared out among threads."""
-    for call in shares(np.arange(rows + 1), rows * work, lambda first, last: once(first, last, 0, rows)):
-        call()
+    side_by_side(range(rows + 1), rows * work, lambda first, last: once(first, last, 0, rows))
 
 
 def _mixed(program: BilinearProgram, rows: int, xys: Sequence[_Pair], wgs: Sequence[_Pair], made: Tensors) -> None:
@@ -91,10 +89,7 @@ def _mixed(program: BilinearProgram, rows: int, xys: Sequence[_Pair], wgs: Seque
         parts[first] = made if first == 0 or "w" not in made else made | {"w": torch.zeros_like(made["w"])}
         _mixed_rows(program, first, last, xys, wgs, parts[first])
 
-    threads = torch.get_num_threads()
-    with one_thread_each if threads > 1 else nullcontext():
-        for call in shares(np.arange(rows + 1), rows * program.work, part, threads):
-            call()
+    side_by_side(range(rows + 1), rows * program.work, part)
     for first in sorted(parts)[1:]:
         if "w" in made:
             made["w"] += parts[first]["w"]
@@ -121,8 +116,8 @@ def _mixed_rows(
 
     @cache  # all chunks but the last are of one size
     def tables(n: int) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
-        mixed = [program.stacked(t, n, mixed=True) for t in (z, twin)]
-        return mixed, [program.stacked(t, n) for t in (out, *cotangents)]
+        mixed = [program.stacked(t, n, mixed=True) if wish else [] for t, wish in ((z, of_z), (twin, of_twin))]
+        return mixed, [program.stacked(out, n)] + [program.stacked(g, n) for g in cotangents]
 
     for first in range(begin, end, step):
         here, n = slice(first, min(first + step, end)), min(step, end - first)

@@ -1,17 +1,18 @@
 """The CPU back end: loops of :mod:`molzoo.kernels.source`, compiled by numba, shared out among threads.
 
 Every loop runs over disjoint rows of its result (receivers, senders, rows of weights, edges), so threads never meet, sums are
-always taken in the same order, and results are bit-identical from run to run. Threads are Python's own, for compiled code
-releases the interpreter: two threads of a program may call at once, and a forked process makes its own.
+always taken in the same order, and results are bit-identical from run to run. Threads are those of torch's own operations, or
+else Python's, for compiled code releases the interpreter. Two threads of a program may call at once, and a forked process too.
 """
 
+import ctypes
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache, lru_cache
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
@@ -61,35 +62,64 @@ def run(
     moving = "".join(name for name, t in zip("xYwg", tangents, strict=True) if t is not None)
     kernel = _compiled(program.key, slot, moving)
     arguments = ptr, order, src, dst, w_row, *arrays, out.numpy()
-    for share in shares(ptr, len(src) * program.work, lambda first, last: kernel(first, last, *arguments)):
-        share()
+    side_by_side(ptr, len(src) * program.work, lambda first, last: kernel(first, last, *arguments))
     return out
 
 
-def shares(
-    ptr: np.ndarray, work: int, call: Callable[[int, int], None], threads: int | None = None
-) -> Iterable[Callable[[], Any]]:
-    """``call(first, last)`` over all rows in shares, one for each thread with as many edges; each is to be called, in turn.
+def side_by_side(ptr: Sequence[int] | np.ndarray, work: int, call: Callable[[int, int], None]) -> None:
+    """``call(first, last)`` over all rows, in shares of as many edges each that all threads take in turn.
 
     Args:
         ptr: where the edges of each row begin, and where the last end.
         work: multiplications in all; where they are few, there is one share.
         call: of compiled code that releases the interpreter.
-        threads: how many; by default as many as torch has.
 
     >>> rows = np.zeros(3)
-    >>> for share in shares(np.arange(4), 3, lambda first, last: rows[first:last].fill(1)):
-    ...     share()
+    >>> side_by_side(range(4), 3, lambda first, last: rows[first:last].fill(1))
     >>> rows
     array([1., 1., 1.])
     """
-    rows, threads = len(ptr) - 1, threads or torch.get_num_threads()
+    rows, threads = len(ptr) - 1, torch.get_num_threads()
     if threads == 1 or work < _PARALLEL_FROM:
-        return [lambda: call(0, rows)]
-    cuts = np.searchsorted(ptr, np.linspace(0, ptr[-1], threads + 1)[1:-1])
-    bounds = [0, *np.maximum.accumulate(cuts).tolist(), rows]
-    waiting = [_pool(os.getpid(), threads).submit(call, a, b) for a, b in pairwise(bounds[1:])]
-    return [lambda: call(0, bounds[1]), *(future.result for future in waiting)]
+        call(0, rows)
+        return
+    many = 2 * threads  # so that not all wait for one that was late
+    cuts = (bisect_left(ptr, ptr[-1] * share / many) for share in range(1, many))
+    shares = iter([(first, last) for first, last in pairwise([0, *cuts, rows]) if first < last])
+    errors: list[BaseException] = []
+
+    def help_out(_: object = None) -> None:
+        try:
+            for first, last in shares:
+                call(first, last)
+        except BaseException as error:
+            errors.append(error)
+
+    if fork := _fork(os.getpid()):
+        fork(_CALLBACK(help_out), None, threads, 0)
+    else:
+        helpers = [_pool(os.getpid(), threads).submit(help_out) for _ in range(1, threads)]
+        with one_thread_each:
+            help_out()
+            wait(helpers)
+    if errors:
+        raise errors[0]
+
+
+_CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_PROCESS = os.getpid()
+
+
+@cache
+def _fork(process: int) -> Callable[..., None] | None:
+    """OpenMP's call of a function by each of torch's own threads; they do not survive a fork, and other systems have others.
+
+    Where torch computed a moment ago, its threads still wait for more, busily, and leave no core to threads of ours.
+    """
+    try:
+        return ctypes.CDLL(torch._C.__file__).GOMP_parallel if process == _PROCESS else None
+    except (AttributeError, OSError):
+        return None
 
 
 class _OneThreadEach:

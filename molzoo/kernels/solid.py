@@ -25,15 +25,17 @@ import numba
 import numpy as np
 import torch
 
-from molzoo.kernels.cpu import shares
-from molzoo.kernels.signature import signed
+from molzoo.kernels.cpu import side_by_side
+from molzoo.kernels.signature import differentiated, signed
 from molzoo.shapes import Float, Tensor
 
 _LANES = 64
 """Rows in a block: the tables of degree 6 stay in the nearest cache."""
 
 _NARROW = 16
-"""Columns that are turned one by one; where there are more, row by row is faster."""
+"""Columns that are turned together; where there are more, number by number is faster."""
+
+_U = np.uint64  # with indices that could be negative, the compiler makes no vector loops
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,13 +87,7 @@ def _form(program: SolidProgram, x: Tensor, g: Tensor | None, *v: Tensor) -> Ten
     """∂F/∂g if ``g`` is None, else the gradient of F in x."""
     if program.least is not None and program.l_max and len(v) > 1:
         return _high_derivative(program, x, g, *v)
-    tensors = [t for t in (x, g, *v) if t is not None]
-    watched = (
-        (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
-        or torch.autograd.forward_ad._current_level >= 0
-        or any(torch._C._functorch.is_functorch_wrapped_tensor(t) for t in tensors)
-    )
-    return (_Form.apply if watched else _run)(program, x, g, *v)
+    return (_Form.apply if differentiated(x, g, *v) else _run)(program, x, g, *v)
 
 
 def _high_derivative(program: SolidProgram, x: Tensor, g: Tensor | None, *v: Tensor) -> Tensor:
@@ -114,8 +110,7 @@ def _run(program: SolidProgram, x: Tensor, g: Tensor | None, *v: Tensor) -> Tens
     arrays = [t.detach().contiguous().numpy() for t in (x, directions, out if g is None else g, out)]
     arguments = *program.arguments[x.dtype], g is None, *arrays
     work = 8 * len(x) * (2 + len(program.coefficients)) * (1 + len(v))  # reading and writing cost more than multiplying
-    for share in shares(np.arange(-(-len(x) // _LANES) + 1), work, lambda a, b: _evaluate(a, b, *arguments)):
-        share()
+    side_by_side(range(-(-len(x) // _LANES) + 1), work, lambda first, last: _evaluate(first, last, *arguments))
     return out
 
 
@@ -179,11 +174,12 @@ def _jit(loop: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_jit
-def _read(rows, lanes):
-    for j in range(rows.shape[1]):
-        column, lane = rows[:, j], lanes[j]
-        for r in range(len(column)):
-            lane[r] = column[r]
+def _read(rows, memory, lanes):
+    numbers, x, y, z = rows.reshape(-1), lanes[0], lanes[1], lanes[2]
+    for i in range(len(numbers)):
+        memory[i] = numbers[i]
+    for r in range(_LANES):
+        x[r], y[r], z[r] = memory[3 * r], memory[3 * r + 1], memory[3 * r + 2]
 
 
 @_jit
@@ -200,16 +196,30 @@ def _add(rows, lanes):
 
 
 @_jit
-def _write(lanes, rows):
-    if rows.shape[1] < _NARROW:
+def _write(lanes, memory, rows, column):
+    """A table, four columns at a time turned in ``memory``; to store numbers one by one takes half as long again."""
+    first, width = _U(column), _U(len(lanes))
+    fours = width // _U(4) * _U(4)
+    for j in range(_U(0), fours, _U(4)):
+        lane_a, lane_b, lane_c, lane_d, at = lanes[j], lanes[j + _U(1)], lanes[j + _U(2)], lanes[j + _U(3)], first + j
+        for r in range(_LANES):
+            a, b, c, d = lane_a[r], lane_b[r], lane_c[r], lane_d[r]
+            memory[4 * r], memory[4 * r + 1], memory[4 * r + 2], memory[4 * r + 3] = a, b, c, d
+        for r in range(_U(0), _U(len(rows))):
+            i = _U(4) * r
+            a, b, c, d = memory[i], memory[i + _U(1)], memory[i + _U(2)], memory[i + _U(3)]
+            rows[r, at], rows[r, at + _U(1)], rows[r, at + _U(2)], rows[r, at + _U(3)] = a, b, c, d
+    for j in range(fours, width):
+        lane = lanes[j]
+        for r in range(_U(0), _U(len(rows))):
+            rows[r, first + j] = lane[r]
+
+
+@_jit
+def _write_wide(lanes, rows):
+    for r in range(rows.shape[0]):
         for j in range(rows.shape[1]):
-            column, lane = rows[:, j], lanes[j]
-            for r in range(len(column)):
-                column[r] = lane[r]
-    else:
-        for r in range(rows.shape[0]):
-            for j in range(rows.shape[1]):
-                rows[r, j] = lanes[j, r]
+            rows[r, j] = lanes[j, r]
 
 
 @_jit
@@ -265,11 +275,9 @@ def _normalize(least, x, norm, inverse):
     one, zero = x.dtype.type(1), x.dtype.type(0)
     _dot(x, x, norm)
     for r in range(_LANES):
-        norm[r] = np.sqrt(norm[r])
-    for r in range(_LANES):
-        inverse[r] = one / norm[r] if norm[r] > least else zero
-    for r in range(_LANES):
-        norm[r] = one / max(norm[r], least)
+        length = np.sqrt(norm[r])
+        norm[r] = one / max(length, least)
+        inverse[r] = norm[r] if length > least else zero
     for k in range(3):
         for r in range(_LANES):
             x[k, r] *= norm[r]
@@ -303,18 +311,15 @@ def _bend(u, inverse, v, along, h, w, uh, vh):
 @_jit
 def _evaluate(first, last, l_max, up, down, coefficients, terms, blocks, least, values, x, vectors, g, out):
     """Blocks of rows of ∂F/∂g (``values``) or of the gradient of F; of directions, ``least`` ≥ 0, for one vector at most."""
-    tables, lanes, numbers = (
-        np.zeros((3, len(up), _LANES), x.dtype),
-        np.zeros((4, 3, _LANES), x.dtype),
-        np.zeros((4, _LANES), x.dtype),
-    )
+    tables, numbers = np.zeros((3, len(up), _LANES), x.dtype), np.zeros((4, _LANES), x.dtype)
+    lanes, memory = np.zeros((4, 3, _LANES), x.dtype), np.zeros(4 * _LANES, x.dtype)
     Y, D, G = tables[0], tables[1], tables[2]
     u, v, h, w = lanes[0], lanes[1], lanes[2], lanes[3]
     inverse, along, one, two = numbers[0], numbers[1], numbers[2], numbers[3]
     least, directed = x.dtype.type(least), least >= 0
     for start in range(first * _LANES, min(last * _LANES, len(x)), _LANES):
         stop = min(start + _LANES, len(x))
-        _read(x[start:stop], u)
+        _read(x[start:stop], memory, u)
         if directed:
             _normalize(least, u, one, inverse)
         _climb(l_max, up, down, u, one, Y)
@@ -323,7 +328,7 @@ def _evaluate(first, last, l_max, up, down, coefficients, terms, blocks, least, 
             for column, n, width in blocks:
                 _add(g[start:stop, column : column + width], G[n : n + width])
         for i in range(len(vectors)):
-            _read(vectors[i, start:stop], v)
+            _read(vectors[i, start:stop], memory, v)
             if directed:
                 _project(u, inverse, v, along)
                 if not values:
@@ -332,11 +337,14 @@ def _evaluate(first, last, l_max, up, down, coefficients, terms, blocks, least, 
             Y, D = D, Y
         if values:
             for column, n, width in blocks:
-                _write(Y[n : n + width], out[start:stop, column : column + width])
+                if width > _NARROW:
+                    _write_wide(Y[n : n + width], out[start:stop, column : column + width])
+                else:
+                    _write(Y[n : n + width], memory, out[start:stop], column)
         else:
             _gradient(terms, coefficients, G, Y, w)
             if directed and len(vectors):
                 _bend(u, inverse, v, along, h, w, one, two)
             elif directed:
                 _project(u, inverse, w, along)
-            _write(w, out[start:stop])
+            _write(w, memory, out[start:stop], 0)

@@ -150,9 +150,11 @@ class TensorProduct(nn.Module):
     def _product(self, x: Tensor, y: Tensor, w: Tensor) -> Tensor:
         fits(x, self.irreps_in1, "x")
         fits(y, self.irreps_in2, "y")
-        rows = torch.broadcast_shapes(x.shape[:-1], y.shape[:-1], () if self.shared_weights else w.shape[:-1])
-        x, y = x.expand(*rows, -1), y.expand(*rows, -1)
-        w = w if self.shared_weights else w.expand(*rows, -1)
+        rows = x.shape[:-1]
+        if rows != y.shape[:-1] or not self.shared_weights:
+            rows = torch.broadcast_shapes(rows, y.shape[:-1], () if self.shared_weights else w.shape[:-1])
+            x, y = x.expand(*rows, -1), y.expand(*rows, -1)
+            w = w if self.shared_weights else w.expand(*rows, -1)
         if not _watched(x, y, w) and fused(x, y, w) and self._program is not None:
             return self._by_loops(self._program, x, y, w)
         return self._by_operations(x, y, w)
@@ -218,15 +220,18 @@ class TensorProduct(nn.Module):
         paths = sorted(paths, key=lambda path: path.out) if shared else paths
         return BilinearProgram(x, y, out, self.weight_numel, paths, shared, self.layout == "mul_ir")
 
+    @cached_property
+    def _order(self) -> Tensor:
+        """Places of the loops' weights in e3nn's order: they come by block of z, with copies of x as fast index of a matrix."""
+        shapes = [path.path_shape for path in self._paths]
+        parts = torch.arange(self.weight_numel).split([math.prod(shape) for shape in shapes])
+        places = sorted(range(len(parts)), key=lambda number: self._paths[number].i_out)
+        return torch.cat([parts[number].view(shapes[number]).transpose(0, -2).flatten() for number in places])
+
     def _by_loops(self, program: BilinearProgram, x: Tensor, y: Tensor, w: Tensor) -> Tensor:
         rows = x.shape[:-1]
         if program.shared:
-            # By block of z, and with the copies of x as the fast index of what is mixed.
-            parts = w.split([math.prod(path.path_shape) for path in self._paths])
-            places = sorted(range(len(parts)), key=lambda number: self._paths[number].i_out)
-            shapes = [self._paths[number].path_shape for number in places]
-            views = [parts[number].view(shape).transpose(0, -2) for number, shape in zip(places, shapes, strict=True)]
-            w = torch.cat([view.flatten() for view in views])
+            w = w.index_select(0, self._order)
         else:
             w = w.expand(*rows, -1).reshape(math.prod(rows), self.weight_numel)
         x, y = (t.reshape(math.prod(rows), t.shape[-1]) for t in (x, y))
