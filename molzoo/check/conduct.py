@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Sequence
 from itertools import cycle, islice
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from molzoo import checkpoint
 from molzoo.check.measure import Found, compare, defined, is_periodic, predicted, relative, sizes, variant, worst
 from molzoo.graph import AtomGraph
 from molzoo.kernels import use_backend
-from molzoo.kernels.dispatch import Backend
+from molzoo.kernels.dispatch import runnable
 from molzoo.predictor import Predictor
 from molzoo.properties import Predictions
 from molzoo.quantities import quantity
@@ -78,9 +77,8 @@ def _unequal(name: str, first: Tensor, second: Tensor) -> Found:
 
 def backends(predictor: Predictor, graph: AtomGraph) -> Found:
     """Predictions and gradients of parameters, on every way that a convolution can be computed."""
-    names = [name for name in get_args(Backend) if name != "auto"]
     found = []
-    for name in names:
+    for name in runnable(next(predictor.parameters())):
         with use_backend(name):
             found.append(_values_and_gradients(predictor, graph))
     (values, gradients), size = found[0], sizes(predictor, graph, found[0][0])

@@ -57,8 +57,8 @@ def pictures(predictor: Predictor, structures: Sequence[AtomGraph], runs: Sequen
 def _parity(predictor: Predictor, graphs: Sequence[AtomGraph]) -> Figure:
     figure, (axis,) = _figure(1)
     for graph in graphs:
-        _, forces, differences = force_differences(predictor, graph)
-        axis.plot(differences[0], forces, ".", markersize=4)
+        forces, differences = force_differences(predictor, graph)
+        axis.plot(differences.cpu(), forces.cpu(), ".", markersize=4)
     low, high = axis.get_xlim()
     axis.plot([low, high], [low, high], "k-", linewidth=0.6)
     axis.set(xlabel="−ΔE/Δr (eV/Å)", ylabel="force (eV/Å)")

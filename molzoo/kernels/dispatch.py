@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
@@ -59,6 +59,23 @@ def backend(*tensors: Tensor) -> Choice:
             "say use_backend('auto')"
         )
     return found
+
+
+def runnable(*tensors: Tensor) -> list[Backend]:
+    """The back ends that can be wanted for tensors like these, on this machine.
+
+    >>> runnable(torch.ones(1))
+    ['fused', 'messages']
+    """
+    return [name for name in get_args(Backend) if name != "auto" and _can(name, tensors)]
+
+
+def _can(name: Backend, tensors: tuple[Tensor, ...]) -> bool:
+    with use_backend(name):
+        try:
+            return bool(backend(*tensors))
+        except ValueError:
+            return False
 
 
 def fused(*tensors: Tensor) -> bool:
