@@ -130,7 +130,7 @@ BROKEN = {
     "comma": (yaml(model="{name: PaiNN, cutoff: 5,0}"), "model.0: .* argument of PaiNN"),
     "batch as word": (data("batch_size: ten"), "data.batch_size: expected int, got ten"),
     "negative count": (data("train: -5"), "train: -5; type a count such as 950"),
-    "amount": (data("train: all"), "train: 'all' is neither a number nor rows such as '950-999' nor 'rest' nor a file that exists"),
+    "amount": (data("train: all"), "train: 'all' is neither a number nor rows such as '950-999' nor 'rest' nor a file"),
     "two rests": (yaml(data="{source: sample/copper, train: rest, val: rest}"), "train and val are both 'rest'"),
     "rows file": (data("val: nowhere.csv"), "there is no file of row numbers .*nowhere.csv"),
     "split file": (data("split: nowhere.npz"), "there is no split file .*nowhere.npz"),
