@@ -37,6 +37,7 @@ class Counted(MolzooCalculator):
         self.calls, self.memory = 0, []
 
     def calculate(self, *arguments, **options) -> None:
+        """As any calculator."""
         super().calculate(*arguments, **options)
         self.calls += 1
         if self.calls % 1000 == 0:
