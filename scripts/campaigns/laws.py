@@ -60,7 +60,7 @@ def main() -> None:
     lines = [
         "# Laws of physics, asked of every model",
         "",
-        "By `scripts/campaigns/laws.py`: the largest violation of each law of `molzoo.check`, relative as docs/check.md says, by",
+        "By `scripts/campaigns/laws.py`: the largest violation of each law of `molzoo.check`, as docs/check.md says, by",
         "small untrained models in both precisions on each back end. A law that compares with differences casts the model to",
         "float64. Bold would be a violation.",
     ]
