@@ -42,7 +42,7 @@ class TripletSum:
 
     def __call__(self, x: Float[Tensor, "E C"], s: Float[Tensor, "T B"]) -> Float[Tensor, "E BC"]:
         """The sums y of each edge, the B parts side by side."""
-        return contract(_outer(s.shape[1], x.shape[1]), self.line.index(len(x), 1), x, s, torch.ones_like(x[:1]))
+        return contract(_outer(s.shape[1], x.shape[1]), self.line.index(len(x), 1), x, s, x.new_ones(1, x.shape[1]))
 
 
 @lru_cache
