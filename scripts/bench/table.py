@@ -106,7 +106,7 @@ def picture(records: dict[str, dict]) -> None:
     axes.tick_params(axis="y", labelsize=6)
     axes.set_xlabel("how many times faster than the peer (smallest of the passes)")
     path = ROOT / "docs" / "benchmarks.png"
-    figure.savefig(path, dpi=70)
+    figure.savefig(path, dpi=65)
     assert path.stat().st_size <= 60 * 1024, "the picture is larger than 60 KiB"
 
 
