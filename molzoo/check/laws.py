@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 import torch
 
-from molzoo.check import conduct, derivatives, locality, symmetry
+import molzoo.check.conduct as conduct
+import molzoo.check.derivatives as derivatives
+import molzoo.check.locality as locality
+import molzoo.check.symmetry as symmetry
 from molzoo.check.measure import Found, is_periodic
 from molzoo.graph import AtomGraph
 from molzoo.models import TABLE
