@@ -96,7 +96,8 @@ def _size(name: str, values: Predictions, graph: AtomGraph, predictor: Predictor
         return 0.0
     size = float(value.abs().max())
     if name in ("dipole", "mu") and "charges" in values:
-        return max(size, float((values["charges"][:, None] * (graph.pos - graph.pos.mean(0))).abs().max()))
+        moments = values["charges"][:, None] * (graph.pos - graph.pos.mean(0))
+        return max(size, float(moments.norm(dim=1).sum()))
     references = predictor.facts.references.get({"energies": "energy"}.get(name, name), {})
     if name not in ("energy", "energies") and (not references or name == "r2"):
         return size
