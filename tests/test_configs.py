@@ -67,7 +67,7 @@ def root(tmp_path_factory):
 
 
 FEW = {
-    "sample": ["--data.train", "40", "--data.val", "10", "--data.test", "10"],
+    "sample/ethanol": ["--data.train", "40", "--data.val", "10", "--data.test", "10"],
     "qm9": ["--data.train", "12", "--data.val", "4", "--task.loss", "{U0: 1.0}"],
 }
 
@@ -83,7 +83,7 @@ def test_two_steps(name, root, tmp_path, monkeypatch, capsys):
     torch.set_num_threads(1)
     section = name.partition("/")[0] if "/" in name else ""
     words = {"data": [name, "model/painn"], "model": ["data/sample", name], "": [name]}[section]
-    source = read(words[0])["data"]["source"].partition("/")[0]
+    source = read(words[0])["data"]["source"]
     limits = ["--trainer.max_steps", "2", "--trainer.limit_val_batches", "1", "--trainer.accelerator", "cpu"]
     try:
         code = main(["train", *words, *limits, *FEW.get(source, []), "--folder", str(tmp_path / "run")])
