@@ -167,6 +167,7 @@ class Polarizability(Property):
 
     def __init__(self, tensors: bool) -> None:
         super().__init__()
+        self.tensors = tensors
         self.reads = Irreps("0e + 2e" if tensors else "0e + 1o")
         self.mass = PerElement(_masses())
         self.symmetric = CartesianTensor("ij=ji")
@@ -174,7 +175,7 @@ class Polarizability(Property):
     def forward(self, out: Float[Tensor, "N reads"], graph: AtomGraph) -> Predictions:
         """α of each graph, (B, 3, 3)."""
         out = out.double()
-        if self.reads.lmax == 2:
+        if self.tensors:
             alpha = self.symmetric.to_cartesian(out)
         else:
             nu_d = out[:, 1:, None] * from_centre_of_mass(graph, self.mass)[:, None, :]

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch_geometric.data import Batch
 
+from molzoo.check.conduct import global_settings
 from molzoo.graph import AtomGraph
 from molzoo.predictor import Predictor
 
@@ -114,24 +115,12 @@ def _seeds():
     random.setstate(states[2])
 
 
-def _global_state() -> dict[str, object]:
-    return {
-        "default dtype": torch.get_default_dtype(),
-        "threads": torch.get_num_threads(),
-        "matmul TF32": torch.backends.cuda.matmul.allow_tf32,
-        "cudnn TF32": torch.backends.cudnn.allow_tf32,
-        "matmul precision": torch.get_float32_matmul_precision(),
-        "deterministic": torch.are_deterministic_algorithms_enabled(),
-        "gradients": torch.is_grad_enabled(),
-    }
-
-
 @pytest.fixture(autouse=True)
 def _global_state_stays():
     """Nothing global is touched."""
-    before = _global_state()
+    before = global_settings()
     yield
-    after = _global_state()
+    after = global_settings()
     torch.set_default_dtype(before["default dtype"])  # or one offender makes all later tests fail too
     torch.set_num_threads(before["threads"])
     assert after == before

@@ -82,10 +82,9 @@ def backends(predictor: Predictor, graph: AtomGraph) -> Found:
         with use_backend(name):
             found.append(_values_and_gradients(predictor, graph))
     (values, gradients), size = found[0], sizes(predictor, graph, found[0][0])
-    floor = 1e-3 * max([1.0, *(float(gradient.abs().max()) for gradient in gradients.values() if gradient.numel())])
     of_values = [compare(others, values, size) for others, _ in found[1:]]
     of_gradients = [
-        Found(relative(others[name], gradient, floor), name) for _, others in found[1:] for name, gradient in gradients.items()
+        Found(relative(others[name], gradient, 1e-3), name) for _, others in found[1:] for name, gradient in gradients.items()
     ]
     return worst(of_values + of_gradients)
 
@@ -103,14 +102,15 @@ def inputs(predictor: Predictor, graph: AtomGraph) -> Found:
 
 def surroundings(predictor: Predictor, graph: AtomGraph) -> Found:
     """How many global settings are changed by a prediction: precision, threads, random numbers, environment."""
-    before = _globals()
+    before = _surroundings()
     predictor(variant(graph), defined(predictor, graph))
-    after = _globals()
+    after = _surroundings()
     changed = [name for name, value in before.items() if after[name] != value]
     return Found(float(len(changed)), ", ".join(changed))
 
 
-def _globals() -> dict[str, object]:
+def global_settings() -> dict[str, object]:
+    """What torch would do differently in this process if somebody changed it."""
     return {
         "default dtype": torch.get_default_dtype(),
         "threads": torch.get_num_threads(),
@@ -119,6 +119,11 @@ def _globals() -> dict[str, object]:
         "matmul precision": torch.get_float32_matmul_precision(),
         "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
         "gradients": torch.is_grad_enabled(),
+    }
+
+
+def _surroundings() -> dict[str, object]:
+    return global_settings() | {
         "torch's random numbers": torch.get_rng_state().numpy().tobytes(),
         "NumPy's random numbers": str(np.random.get_state()),  # noqa: NPY002 - whether somebody used them
         "environment": dict(os.environ),

@@ -7,7 +7,7 @@ import torch
 from ase.data import chemical_symbols
 from torch_geometric.data import Batch
 
-from molzoo.check.measure import Found, compare, is_periodic, joined, predicted, sizes, variant, worst
+from molzoo.check.measure import Found, compare, is_periodic, joined, predicted, sharper, sizes, variant, worst
 from molzoo.check.symmetry import FAR
 from molzoo.graph import AtomGraph, connect
 from molzoo.models import TABLE
@@ -28,7 +28,7 @@ def locality(predictor: Predictor, graph: AtomGraph) -> Found:
         graph, radius = joined([graph, graph], cutoff + 0.5), float((extent.square().sum() + (cutoff + 0.6) ** 2).sqrt())
     names = ["energy", "forces"]
     near, far = (predicted(predictor, connect(variant(graph), r), names) for r in (cutoff, radius))
-    return compare(far, near, sizes(predictor, graph, near))
+    return compare(far, near, sharper(sizes(predictor, graph, near)))
 
 
 def isolated(predictor: Predictor, graph: AtomGraph) -> Found:
@@ -39,7 +39,8 @@ def isolated(predictor: Predictor, graph: AtomGraph) -> Found:
     alone = {z: predicted(predictor, atom, names) for z, atom in atoms.items()}
     wanted = {name: torch.cat([one[name] for one in alone.values()]) for name in names}
     found = [compare(together, wanted, sizes(predictor, whole, together))]
-    found += [Found(float(one["forces"].abs().max()), f"force on {chemical_symbols[z]}") for z, one in alone.items()]
+    felt = {"of atoms far apart": together} | {f"on {chemical_symbols[z]}": one for z, one in alone.items()}
+    found += [Found(float(one["forces"].any()), f"force {which}") for which, one in felt.items()]  # none at all
     if predictor.model_name in TABLE and TABLE[predictor.model_name].isolated_atom == "exact":
         references = predictor.facts.references.get("energy", {})
         rest = {z: float(one["energies"][0]) - references.get(z, 0.0) for z, one in alone.items()}

@@ -67,10 +67,9 @@ def _structures(path: str | None, facts: "DataFacts") -> "tuple[list[AtomGraph],
 def _read(path: str) -> "list[AtomGraph]":
     from pathlib import Path
 
-    import ase.io
-
+    from molzoo.data.structures import read_structures
     from molzoo.graph import from_ase
 
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no file {path!r}; give a file of structures that ASE reads, or none")
-    return [from_ase(atoms) for atoms in ase.io.iread(path, index=":")]
+    return [from_ase(atoms) for atoms in read_structures(Path(path))]

@@ -1,7 +1,8 @@
-"""The convolution as numbers: a program of paths, and the loops that run it. No irreps, no graphs, no models."""
+"""What costs time, as numbers: convolutions, linear maps, products. No irreps, no graphs, no models."""
 
 from molzoo.kernels.contract import Index, contract
 from molzoo.kernels.dispatch import Backend, backend, chosen, fused, use_backend
+from molzoo.kernels.onednn import linear, matmul
 from molzoo.kernels.program import ConvolutionProgram, Term
 from molzoo.kernels.reference import reference
 
@@ -14,6 +15,8 @@ __all__ = [
     "chosen",
     "contract",
     "fused",
+    "linear",
+    "matmul",
     "reference",
     "use_backend",
 ]

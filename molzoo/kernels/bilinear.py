@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from molzoo.kernels.signature import differentiated, signed
+from molzoo.kernels.signature import awaited, differentiated, signed
 from molzoo.shapes import Float, Tensor
 
 _NAMES = "xywg"
@@ -229,7 +229,7 @@ class _Partials(torch.autograd.Function):
         """A cotangent takes the place of the argument by which was differentiated."""
         values, moved = _named(ctx.saved_tensors)
         of = {name: t for name, t in zip(ctx.wanted, cotangents, strict=True) if t is not None}
-        needs = ["".join(n for n, need in zip(_NAMES, ctx.needs_input_grad[at:], strict=False) if need) for at in (2, 6)]
+        needs = ["".join(n for n, need in zip(_NAMES, awaited(ctx)[at:], strict=False) if need) for at in (2, 6)]
         found = _derivative(ctx.program, needs[0], values, moved, of), _replaced(ctx.program, needs[1], values, of)
         return None, None, *(part.get(name) for part in found for name in _NAMES)
 

@@ -18,7 +18,7 @@ from molzoo.kernels.dispatch import backend
 from molzoo.kernels.operator import by_triton, contraction
 from molzoo.kernels.program import ConvolutionProgram
 from molzoo.kernels.reference import reference
-from molzoo.kernels.signature import signed
+from molzoo.kernels.signature import awaited, signed
 from molzoo.shapes import Float, Int, Tensor
 
 Slots = Sequence[Tensor | None]
@@ -135,7 +135,7 @@ class _Convolution(_Rule):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
-        wanted = "".join(name for name, needed in zip("xYw", ctx.needs_input_grad[3:], strict=True) if needed)
+        wanted = "".join(name for name, needed in zip("xYw", awaited(ctx)[3:], strict=True) if needed)
         found = _Gradient.apply(ctx.program, ctx.index, wanted, *ctx.saved_tensors, g)
         return None, None, None, *(found[wanted.index(name)] if name in wanted else None for name in "xYw")
 
@@ -152,7 +152,7 @@ class _Once(_Rule):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
         values = [*ctx.saved_tensors, g]
-        needed = zip("xYw", ctx.needs_input_grad[3:], strict=True)
+        needed = zip("xYw", awaited(ctx)[3:], strict=True)
         return (
             None,
             None,
@@ -178,7 +178,7 @@ class _Gradient(_Rule):
     def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Any, ...]:  # type: ignore[override]
         given = dict(zip(ctx.slot, cotangents, strict=True))
         tangents = [given.get(name) for name in "xYwg"]
-        return None, None, None, *_gradients(ctx.program, ctx.index, ctx.saved_tensors, tangents, ctx.needs_input_grad[3:])
+        return None, None, None, *_gradients(ctx.program, ctx.index, ctx.saved_tensors, tangents, awaited(ctx)[3:])
 
     @staticmethod
     def jvp(ctx: Any, *moved: Any) -> tuple[Tensor, ...]:
@@ -198,7 +198,7 @@ class _Directional(_Rule):
         program, index, slot = ctx.program, ctx.index, ctx.slot
         values, tangents = ctx.saved_tensors[:4], ctx.saved_tensors[4:]
         values = [cotangent if name == slot else t for name, t in zip("xYwg", values, strict=True)]
-        needed = ctx.needs_input_grad[3:]
+        needed = awaited(ctx)[3:]
         by_values = _gradients(program, index, values, tangents, needed[:4])
         by_tangents = [
             _Directional.apply(program, index, name, *_without(values, name), *[None] * 4) if wanted else None

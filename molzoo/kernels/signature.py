@@ -1,7 +1,7 @@
-"""Functions of autograd at less cost: a signature that is found once, and whether they are needed at all."""
+"""Functions of autograd at less cost: a signature that is found once, and which of them and their gradients are needed at all."""
 
 import inspect
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -39,3 +39,21 @@ def differentiated(*tensors: torch.Tensor | None) -> bool:
         or torch.autograd.forward_ad._current_level >= 0
         or any(torch._C._functorch.is_functorch_wrapped_tensor(t) for t in given)
     )
+
+
+def awaited(ctx: Any) -> tuple[bool, ...]:
+    """Of which arguments somebody waits for the gradient: ``ctx.needs_input_grad``, as functions of torch itself know it.
+
+    ``backward(inputs=parameters)`` wants no gradient of what positions alone lead to, which a function in Python is not told.
+    """
+    needed = ctx.needs_input_grad
+    nodes = [node for node, _ in getattr(ctx, "next_functions", ()) if node is not None]
+    if torch.compiler.is_compiling() or len(nodes) != sum(needed):
+        return needed
+    each = iter(nodes)
+    return tuple(needs and _awaited(next(each)) for needs in needed)
+
+
+def _awaited(node: Any) -> bool:
+    # Of a leaf torch does not always say it; who has one in the graph wants its gradient.
+    return type(node).__name__ == "AccumulateGrad" or torch._C._will_engine_execute_node(node)

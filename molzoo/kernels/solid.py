@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from molzoo.kernels.cpu import side_by_side
-from molzoo.kernels.signature import differentiated, signed
+from molzoo.kernels.signature import awaited, differentiated, signed
 from molzoo.shapes import Float, Tensor
 
 _LANES = 64
@@ -144,7 +144,7 @@ class _Form(torch.autograd.Function):
         x, g, *v = ctx.saved_tensors
         g, v = (cotangent, v) if g is None else (g, [*v, cotangent])
         opened = [(g, *v), (None, *v), *((g, *v[:i], *v[i + 1 :]) for i in range(len(v)))]
-        wanted = zip(opened, ctx.needs_input_grad[1:], strict=False)
+        wanted = zip(opened, awaited(ctx)[1:], strict=False)
         return None, *(_form(ctx.program, x, *slots) if needed else None for slots, needed in wanted)
 
     @staticmethod

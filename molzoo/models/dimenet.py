@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from molzoo.graph import Triplets, connect, geometry, length_and_direction, triplets
+from molzoo.kernels import linear
 from molzoo.models.interface import AtomisticModel
 from molzoo.nn import (
     EdgeEmbedding,
@@ -75,7 +76,7 @@ class Interaction(nn.Module):
         x_kj = sigma(self.dense_kj(m)) * self.radial(e).index_select(0, pair)
         a = R @ self.angular.weight.view(-1, *R.shape[::2]).permute(1, 2, 0)  # (l, P, B)
         s = over.angular(P, a.transpose(0, 1))  # (T, B)
-        y = over(x_kj, s) @ self.W.flatten(1).T  # (E, B · C) → (E, C)
+        y = linear(over(x_kj, s), self.W.flatten(1))  # (E, B · C) → (E, C)
         h = self.before(sigma(self.dense_ji(m)) + y)
         return self.after(sigma(self.dense(h)) + m)
 

@@ -9,10 +9,10 @@ cost of distances. Messages mix neighbours, updates mix the channels of one atom
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from molzoo.graph import connect, geometry
+from molzoo.kernels import linear
 from molzoo.models.interface import AtomisticModel
 from molzoo.nn import (
     Convolution,
@@ -139,7 +139,7 @@ class Filters(nn.Module):
         """Weights (P, 3C) of each layer, in the precision of the parameters."""
         A = torch.cat([self.linear.weight, self.linear.bias[:, None]], dim=1)
         fe = torch.cat([f * e, f], dim=1).to(A)
-        return tuple(F.linear(fe, A_layer) for A_layer in A.chunk(self.n_layers))
+        return tuple(linear(fe, A_layer) for A_layer in A.chunk(self.n_layers))
 
 
 class PaiNN(AtomisticModel):

@@ -12,12 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from molzoo.kernels.signature import signed
+from molzoo.kernels.signature import awaited, signed
 from molzoo.shapes import Float, Tensor
 
 
 @dataclass(frozen=True)
-class Curve:
+class Formulas:
     """A function f of one number, by numbers that torch computes in one pass each."""
 
     value: Callable[[Tensor], Tensor]
@@ -34,9 +34,9 @@ def _bend_of_silu(g: Tensor, x: Tensor) -> Tensor:
     return torch.ops.aten.sigmoid_backward(g, s) * (torch.addcmul(x, x, s, value=-2) + 2)
 
 
-_SILU = Curve(F.silu, torch.ops.aten.silu_backward.default, _bend_of_silu)
+_SILU = Formulas(F.silu, torch.ops.aten.silu_backward.default, _bend_of_silu)
 
-_SHIFTED_SOFTPLUS = Curve(
+_SHIFTED_SOFTPLUS = Formulas(
     lambda x: F.softplus(x) - math.log(2.0),
     lambda g, x: torch.ops.aten.softplus_backward(g, x, 1.0, 20.0),
     lambda g, x: torch.ops.aten.sigmoid_backward(g, x.sigmoid()),
@@ -67,8 +67,8 @@ class ShiftedSoftplus(nn.Module):
         return _evaluate(_SHIFTED_SOFTPLUS, x)
 
 
-def _evaluate(curve: Curve, x: Tensor) -> Tensor:
-    return curve.value(x) if torch.compiler.is_compiling() else _Value.apply(curve, x)
+def _evaluate(formulas: Formulas, x: Tensor) -> Tensor:
+    return formulas.value(x) if torch.compiler.is_compiling() else _Value.apply(formulas, x)
 
 
 class _Rule(torch.autograd.Function):
@@ -76,7 +76,7 @@ class _Rule(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        ctx.curve, *tensors = inputs
+        ctx.formulas, *tensors = inputs
         ctx.save_for_backward(*tensors)
         ctx.save_for_forward(*tensors)
 
@@ -86,16 +86,16 @@ class _Value(_Rule):
     """f(x)."""
 
     @staticmethod
-    def forward(curve: Curve, x: Tensor) -> Tensor:
-        return curve.value(x)
+    def forward(formulas: Formulas, x: Tensor) -> Tensor:
+        return formulas.value(x)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
-        return None, _Slope.apply(ctx.curve, *ctx.saved_tensors, g)
+        return None, _Slope.apply(ctx.formulas, *ctx.saved_tensors, g)
 
     @staticmethod
     def jvp(ctx: Any, *moved: Any) -> Tensor:
-        return _Slope.apply(ctx.curve, *ctx.saved_tensors, moved[1])
+        return _Slope.apply(ctx.formulas, *ctx.saved_tensors, moved[1])
 
 
 @signed
@@ -103,15 +103,15 @@ class _Slope(_Rule):
     """g f'(x)."""
 
     @staticmethod
-    def forward(curve: Curve, x: Tensor, g: Tensor) -> Tensor:
-        return curve.slope(g, x)
+    def forward(formulas: Formulas, x: Tensor, g: Tensor) -> Tensor:
+        return formulas.slope(g, x)
 
     @staticmethod
     def backward(ctx: Any, h: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
-        (x, g), (_, by_x, by_g) = ctx.saved_tensors, ctx.needs_input_grad
-        return None, ctx.curve.bend(g * h, x) if by_x else None, _Slope.apply(ctx.curve, x, h) if by_g else None
+        (x, g), (_, by_x, by_g) = ctx.saved_tensors, awaited(ctx)
+        return None, ctx.formulas.bend(g * h, x) if by_x else None, _Slope.apply(ctx.formulas, x, h) if by_g else None
 
     @staticmethod
     def jvp(ctx: Any, *moved: Any) -> Tensor:
         (x, g), (_, moved_x, moved_g) = ctx.saved_tensors, moved
-        return ctx.curve.bend(g * moved_x, x) + _Slope.apply(ctx.curve, x, moved_g)
+        return ctx.formulas.bend(g * moved_x, x) + _Slope.apply(ctx.formulas, x, moved_g)

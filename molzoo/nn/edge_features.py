@@ -1,9 +1,9 @@
 """Layers for features of directed edges: from atoms to edges, along edges, and back to atoms (DimeNet, figure 4)."""
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
+from molzoo.kernels import linear
 from molzoo.nn.convolution import Convolution, Edges
 from molzoo.nn.mlp import orthogonal_dense
 from molzoo.shapes import Float, Tensor
@@ -28,8 +28,8 @@ class EdgeEmbedding(nn.Module):
         """Features of each edge."""
         # W in three parts: atoms and pairs are fewer than edges.
         W_i, W_j, W_e = self.dense.weight.chunk(3, dim=1)
-        from_pair = F.linear(self.activation(self.radial(e)), W_e, self.dense.bias)
-        to_i, to_j = F.linear(h, W_i), F.linear(h, W_j)
+        from_pair = linear(self.activation(self.radial(e)), W_e, self.dense.bias)
+        to_i, to_j = linear(h, W_i), linear(h, W_j)
         parts = (to_i, edges.dst), (to_j, edges.src), (from_pair, edges.w_row)
         return self.activation(sum(part.index_select(0, row) for part, row in parts))
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from molzoo.kernels import matmul
 from molzoo.o3 import Irreps
 from molzoo.o3.blocks import join, split
 from molzoo.shapes import Float, Int, Tensor
@@ -83,7 +84,7 @@ class ElementLinear(nn.Module):
             W = torch.einsum("ka,uav->kuv", scale * element.basis, w.view(shape))
             # Every atom's block once for each k, times choice: then one matrix product serves all elements.
             spread = element.choice[:, None, :, None] * blocks[i][:, :, None, :]  # (N, 2l+1, K, C)
-            term = (spread.flatten(2).flatten(0, 1) @ W.flatten(0, 1)).unflatten(0, spread.shape[:2])
+            term = matmul(spread.flatten(2), W.flatten(0, 1))
             so_far = y[o]
             y[o] = term if so_far is None else so_far + term
         rest = zip(y, self.irreps_out, strict=True)

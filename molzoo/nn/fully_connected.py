@@ -6,6 +6,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
+from molzoo.kernels import matmul
 from molzoo.o3.activation import normalize2mom
 from molzoo.shapes import Float, Tensor
 
@@ -17,7 +18,7 @@ class _Layer(nn.Module):
         self.h_in, self.h_out, self.act, self.var_in, self.var_out = h_in, h_out, act, var_in, var_out
 
     def forward(self, x: Float[Tensor, "*rows h_in"]) -> Float[Tensor, "*rows h_out"]:
-        x = x @ (self.weight / (self.h_in * self.var_in) ** 0.5)
+        x = matmul(x, self.weight / (self.h_in * self.var_in) ** 0.5)
         x = x if self.act is None else self.act(x)
         return x if self.var_out == 1 else x * self.var_out**0.5
 

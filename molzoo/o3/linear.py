@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from molzoo.kernels.onednn import matmul
 from molzoo.o3.blocks import Layout, fits, join, layout_of, split
 from molzoo.o3.irreps import Irreps
 from molzoo.o3.places import relayout, take
@@ -177,7 +178,7 @@ class Linear(nn.Module):
             return torch.einsum("...xmu,...xyuw->...ymw", x, W)
         if not self.shared_weights:
             return x @ W
-        return (x.flatten(0, -2) @ W).unflatten(0, x.shape[:-1])  # one large product; matmul would make one for each row
+        return matmul(x, W)
 
     def _with_biases(self, y: list[Tensor | None], features: Tensor, bias: Tensor) -> list[Tensor]:
         rows = features.shape[:-1] if self.f_out is None else (*features.shape[:-2], self.f_out)

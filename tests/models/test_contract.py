@@ -153,7 +153,7 @@ def test_law(row, law, backend, dtype, structure, predictor):
     if (row.name, dtype) not in KEPT:
         KEPT[row.name, dtype] = predictor(row.name, *names, dtype=dtype)
     made = KEPT[row.name, dtype]
-    graphs = map(structure, ["crystal"] if law.of_model else ["ion", "HCN", "crystal"])
+    graphs = map(structure, ["crystal"] if law.of_model else ["ethanol", "ion", "HCN", "atom", "crystal"])
     graphs = [graph for graph in graphs if not law.why_not(made, graph)]
     assert graphs
     with use_backend(backend):
