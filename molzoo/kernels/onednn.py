@@ -2,7 +2,7 @@
 
     y = x Wᵀ + b ,    ∂x = g W ,    ∂W = gᵀ x ,
 
-so every derivative of any order is a map of the same kind. Which way is taken depends on shapes alone: equal runs have equal bits.
+so every derivative of any order is such a map. Which way is taken depends on shapes alone: equal runs have equal bits.
 """
 
 from functools import cache
@@ -18,7 +18,9 @@ _LARGE = 2_000_000
 """Multiplications below which a function in Python and a first call for new shapes (0.4 ms) cost more than is saved."""
 
 
-def linear(x: Float[Tensor, "*rows n"], W: Float[Tensor, "m n"], b: Float[Tensor, " m"] | None = None) -> Float[Tensor, "*rows m"]:
+def linear(
+    x: Float[Tensor, "*rows n"], W: Float[Tensor, "m n"], b: Float[Tensor, " m"] | None = None
+) -> Float[Tensor, "*rows m"]:
     """The map x Wᵀ + b, as ``torch.nn.functional.linear``.
 
     >>> linear(torch.ones(1, 2), torch.tensor([[1.0, 2.0], [3.0, 4.0]]))

@@ -1,4 +1,4 @@
-"""Functions of autograd at less cost: a signature that is found once, and which of them and their gradients are needed at all."""
+"""Functions of autograd at less cost: a signature that is found once; which of them, and of their gradients, are needed."""
 
 import inspect
 from typing import Any, TypeVar
