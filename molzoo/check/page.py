@@ -22,11 +22,12 @@ table { border-collapse: collapse; } td, th { text-align: left; padding: 0.2em 0
 """
 
 
-def page(title: str, report: Report, warnings: Sequence[str], pictures: Iterable[tuple[str, Figure]]) -> str:
+def page(title: str, conclusion: str, report: Report, warnings: Sequence[str], pictures: Iterable[tuple[str, Figure]]) -> str:
     """The page as text."""
     heads = "".join(f"<th>{head}</th>" for head in Report.HEADS)
     rows = "\n".join(_row(verdict) for verdict in report.verdicts)
-    parts = [f"<h1>{html.escape(title)}</h1>", *(f"<p>Warning: {html.escape(warning)}.</p>" for warning in warnings)]
+    parts = [f"<h1>{html.escape(title)}</h1>", f"<p>{html.escape(conclusion)}</p>"]
+    parts += [f"<p>Warning: {html.escape(warning)}.</p>" for warning in warnings]
     parts += [f"<table><tr>{heads}</tr>\n{rows}\n</table>"]
     parts += [f"<h2>{html.escape(name)}</h2>\n{_image(figure)}" for name, figure in pictures]
     head = f"<meta charset='utf-8'><title>{html.escape(title)}</title><style>{_STYLE}</style>"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from molzoo.cli.use import Parser
 
 if TYPE_CHECKING:
+    from molzoo.check import Report
     from molzoo.data.facts import DataFacts
     from molzoo.graph import AtomGraph
 
@@ -35,15 +36,22 @@ def check_(words: list[str]) -> int:
     first = check(predictor, structures, LAWS.values(), show)
     last = check(predictor, structures[:1], [energy_conservation(runs.append)], show)
     report = Report([*first.verdicts, *last.verdicts])
-    broken = ", ".join(report.violated)
-    print(f"{options.model}: " + (f"violates {broken}" if broken else f"keeps all laws, on {len(structures)} structures"))
+    conclusion = _conclusion(report, len(structures), options.structures)
+    print(f"{options.model}: {conclusion}")
     if options.html:
         from molzoo.check.page import page, pictures
 
         images = pictures(predictor.double(), structures, runs) if "energy" in predictor.gives else ()
-        text = page(f"{options.model}: {predictor.model_name}", report, warnings, images)
+        text = page(f"{options.model}: {predictor.model_name}", f"It {conclusion}.", report, warnings, images)
         write_atomically(options.html, lambda file: file.write(text.encode()))
     return int(not report.holds)
+
+
+def _conclusion(report: "Report", n: int, path: str | None) -> str:
+    """What it violates, or on what it keeps all laws."""
+    if report.violated:
+        return f"violates {', '.join(report.violated)}"
+    return f"keeps all laws, on {n} structure{'s' * (n > 1)}" + (f" of {path}" if path else "")
 
 
 def _structures(path: str | None, facts: "DataFacts") -> "tuple[list[AtomGraph], list[str]]":

@@ -89,4 +89,9 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
         (x, W), (by_x, by_W, by_b) = ctx.saved_tensors, awaited(ctx)
-        return linear(g, W.mT) if by_x else None, linear(g.mT, x.mT) if by_W else None, g.sum(0) if by_b else None
+        return linear(g, W.mT) if by_x else None, _by_weights(g, x) if by_W else None, g.sum(0) if by_b else None
+
+
+def _by_weights(g: Tensor, x: Tensor) -> Tensor:
+    """The product gᵀ x. oneDNN copies the first factor, if it is turned: the smaller one comes first."""
+    return linear(g.mT, x.mT) if g.shape[1] <= x.shape[1] else linear(x.mT, g.mT).mT
