@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from molzoo.kernels.signature import awaited, differentiated, signed
+from molzoo.kernels.functions import awaited, differentiated, direct
 from molzoo.shapes import Float, Tensor
 
 _NAMES = "xywg"
@@ -201,7 +201,7 @@ def _twice_replaced(program: BilinearProgram, wanted: str, values: Tensors, firs
     return total
 
 
-@signed
+@direct
 class _Partials(torch.autograd.Function):
     @staticmethod
     def forward(program: BilinearProgram, wanted: str, *tensors: Tensor | None) -> tuple[Tensor, ...]:

@@ -15,10 +15,10 @@ import molzoo.kernels.cpu as cpu
 import molzoo.kernels.gpu as gpu
 from molzoo.kernels.checks import fits, in_order
 from molzoo.kernels.dispatch import backend
+from molzoo.kernels.functions import awaited, direct
 from molzoo.kernels.operator import by_triton, contraction
 from molzoo.kernels.program import ConvolutionProgram
 from molzoo.kernels.reference import reference
-from molzoo.kernels.signature import awaited, signed
 from molzoo.shapes import Float, Int, Tensor
 
 Slots = Sequence[Tensor | None]
@@ -125,7 +125,7 @@ class _Rule(torch.autograd.Function):
         ctx.save_for_forward(*tensors)
 
 
-@signed
+@direct
 class _Convolution(_Rule):
     """∂Q/∂g."""
 
@@ -161,7 +161,7 @@ class _Once(_Rule):
         )
 
 
-@signed
+@direct
 class _Gradient(_Rule):
     """∂Q/∂x, ∂Q/∂Y and ∂Q/∂w, those that are wanted: together, so that their own gradients are taken together too."""
 
@@ -185,7 +185,7 @@ class _Gradient(_Rule):
         return tuple(_directional(ctx.program, ctx.index, slot, ctx.saved_tensors, moved[3:]) for slot in ctx.slot)
 
 
-@signed
+@direct
 class _Directional(_Rule):
     """Σ_t ∂Q/∂slot with t replaced by its tangent; x, Y, w, g and their tangents come one after the other."""
 

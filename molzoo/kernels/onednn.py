@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from molzoo.kernels.signature import awaited, differentiated, signed
+from molzoo.kernels.functions import awaited, differentiated, direct
 from molzoo.shapes import Float, Tensor
 
 _LARGE = 2_000_000
@@ -76,7 +76,7 @@ def _dense(matrix: Tensor) -> Tensor:
     return matrix.contiguous() if matrix.stride(1) == 1 else matrix.mT.contiguous().mT
 
 
-@signed
+@direct
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor, W: Tensor, b: Tensor | None) -> Tensor:

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from molzoo.kernels.cpu import side_by_side
-from molzoo.kernels.signature import awaited, differentiated, signed
+from molzoo.kernels.functions import awaited, differentiated, direct
 from molzoo.shapes import Float, Tensor
 
 _LANES = 64
@@ -114,7 +114,7 @@ def _run(program: SolidProgram, x: Tensor, g: Tensor | None, *v: Tensor) -> Tens
     return out
 
 
-@signed
+@direct
 class _Form(torch.autograd.Function):
     """∂F/∂g, or the gradient of F in x: its own derivative, with other slots open."""
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from molzoo.kernels.signature import awaited, signed
+from molzoo.kernels.functions import awaited, direct
 from molzoo.shapes import Float, Tensor
 
 
@@ -81,7 +81,7 @@ class _Rule(torch.autograd.Function):
         ctx.save_for_forward(*tensors)
 
 
-@signed
+@direct
 class _Value(_Rule):
     """f(x)."""
 
@@ -98,7 +98,7 @@ class _Value(_Rule):
         return _Slope.apply(ctx.formulas, *ctx.saved_tensors, moved[1])
 
 
-@signed
+@direct
 class _Slope(_Rule):
     """g f'(x)."""
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.polynomial import chebyshev
 
-from molzoo.kernels.signature import signed
+from molzoo.kernels.functions import direct
 from molzoo.shapes import Float, Tensor
 
 
@@ -39,7 +39,7 @@ class ChebyshevSeries:
         return _Series.apply(x, self.C.to(x), self.D.to(x))
 
 
-@signed
+@direct
 class _Series(torch.autograd.Function):
     """T(x) C, whose derivative by x is T(x) D C."""
 

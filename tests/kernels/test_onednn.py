@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 import molzoo.kernels.onednn as onednn
 from molzoo.kernels import linear, matmul
-from molzoo.kernels.signature import awaited, signed
+from molzoo.kernels.functions import awaited, direct
 
 LARGE = {"rows": (400, 128, 256), "few columns": (9000, 21, 128), "many columns": (64, 512, 256)}
 
@@ -103,7 +103,7 @@ def test_what_nobody_waits_for_is_not_made(products):
     torch.testing.assert_close(W.grad, h.sum(0).expand_as(W).detach(), atol=1e-2, rtol=1e-4)
 
 
-@signed
+@direct
 class Asked(torch.autograd.Function):
     """x + y; notes which gradients somebody waits for."""
 
