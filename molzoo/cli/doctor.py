@@ -88,6 +88,7 @@ def _back_ends() -> list[tuple[str, str]]:
 
     tried += [(f"convolution: {name}", partial(forced, name)) for name in ("fused", "triton", "messages")]
     rule = [("convolution: auto", kernels.chosen(device, torch.float32))]
+    rule += [("linear maps", f"{kernels.chosen_linear()} where they are large (cpu, float32)")]
     return [(name, _usable(act)) for name, act in tried] + rule
 
 

@@ -2,7 +2,7 @@
 
 from molzoo.kernels.contract import Index, contract
 from molzoo.kernels.dispatch import Backend, backend, chosen, fused, use_backend
-from molzoo.kernels.onednn import linear, matmul
+from molzoo.kernels.onednn import chosen_linear, linear, matmul
 from molzoo.kernels.program import ConvolutionProgram, Term
 from molzoo.kernels.reference import reference
 
@@ -13,6 +13,7 @@ __all__ = [
     "Term",
     "backend",
     "chosen",
+    "chosen_linear",
     "contract",
     "fused",
     "linear",

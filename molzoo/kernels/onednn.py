@@ -43,6 +43,16 @@ def matmul(x: Float[Tensor, "*rows n"], W: Float[Tensor, "n m"]) -> Float[Tensor
     return linear(x, W.mT)
 
 
+def chosen_linear() -> str:
+    """Who makes large linear maps of float32 on this CPU.
+
+    >>> with torch.backends.mkldnn.flags(enabled=False):
+    ...     chosen_linear()
+    'BLAS'
+    """
+    return "oneDNN" if _available() and torch.backends.mkldnn.enabled else "BLAS"
+
+
 def _by_onednn(x: Tensor, W: Tensor) -> bool:
     return (
         x.numel() * W.shape[0] >= _LARGE

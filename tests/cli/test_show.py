@@ -148,5 +148,6 @@ def test_doctor_tells_what_is_missing_from_what_is_broken(tmp_path):
         assert "not usable" not in lines[usable]
     assert "TRITON_INTERPRET=1" in lines["convolution: triton"]
     assert lines["convolution: auto"].endswith("loops compiled by numba (cpu, float32)")
+    assert lines["linear maps"].endswith("where they are large (cpu, float32)")
     assert "threads" in out
     assert "CUDA" in out
