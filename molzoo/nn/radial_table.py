@@ -5,7 +5,6 @@ however many pairs there are.
 """
 
 import functools
-import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -18,9 +17,10 @@ Radial = Callable[..., Sequence[Tensor]]
 """Weights (rows, …) of each layer at distances (rows,), ``clamp=False``: continued smoothly beyond the cutoff."""
 
 _TAPS = 6
-_BEYOND = 4
-"""Knots needed outside of an end: two for the splines that reach inside, two for their coefficients."""
-_BLOCK = 64
+_WIDTH = 2
+"""Knots on each side of a coefficient that it is made of."""
+_BEYOND = 2 + _WIDTH
+"""Knots needed outside of an end: two for the splines that reach inside, the others for their coefficients."""
 
 # 120 B_k by powers of u, the place between two knots (C. de Boor, A Practical Guide to Splines, 1978).
 _QUINTIC = (
@@ -70,28 +70,25 @@ class RadialTable(nn.Module):
         powers = (t - left)[:, None] ** torch.arange(_TAPS, device=d.device)
         splines = powers @ torch.tensor(_QUINTIC, dtype=d.dtype, device=d.device).T / 120
         splines = torch.where(d[:, None] < self.cutoff, splines, 0.0)
-        indices: dict[int, Index] = {}
-        return [_interpolated(W, left, splines.to(W), indices) for W in radial(knots, clamp=False)]
+        weights = radial(knots, clamp=False)
+        taps = _taps(left, len(knots) - 2 * _WIDTH)
+        return [_interpolated(W, taps, splines.to(W)) for W in weights]
 
 
-def _interpolated(
-    W: Float[Tensor, "K numel"], left: Int[Tensor, " P"], splines: Float[Tensor, "P 6"], indices: dict[int, Index]
-) -> Float[Tensor, "P numel"]:
-    """Values between knots, as a convolution: six coefficients reach each distance, blocks of channels being its edges."""
+def _taps(left: Int[Tensor, " P"], n: int) -> Index:
+    """The six coefficients that reach each distance, as edges of a convolution from n coefficients."""
+    src = (left[:, None] + torch.arange(_TAPS, device=left.device)).flatten()
+    dst = torch.arange(len(left), device=left.device).repeat_interleave(_TAPS)
+    return Index(src, dst, torch.zeros_like(src), n, len(left), 1)
+
+
+def _interpolated(W: Float[Tensor, "K numel"], taps: Index, splines: Float[Tensor, "P 6"]) -> Float[Tensor, "P numel"]:
+    """Σ_k B_k c_k at each distance, with c made of the values W on knots."""
     c = 1.825 * W[2:-2] - (7 / 15) * (W[1:-3] + W[3:-1]) + (13 / 240) * (W[:-4] + W[4:])
-    C = math.gcd(W.shape[1], _BLOCK)
-    B = W.shape[1] // C
-    windows = c.unfold(0, _TAPS, 1).unflatten(1, (B, C)).transpose(2, 3).reshape(-1, _TAPS * C)
-    if B not in indices:
-        block = torch.arange(B, device=left.device)
-        every = torch.arange(len(left) * B, device=left.device)
-        src = (left[:, None] * B + block).flatten()
-        indices[B] = Index(src, every, torch.zeros_like(every), len(windows), len(every), 1)
-    reach = splines[:, None].expand(-1, B, -1).reshape(-1, _TAPS)
-    return contract(_program(C), indices[B], windows, reach, torch.ones_like(windows[:1, :C])).view(len(left), -1)
+    return contract(_program(W.shape[1]), taps, c, splines.reshape(-1, 1), torch.ones_like(c[:1]))
 
 
 @functools.cache
 def _program(channels: int) -> ConvolutionProgram:
-    """The sum Σ_k x[k] Y[k]."""
-    return ConvolutionProgram((channels,) * _TAPS, _TAPS, (channels,), (tuple(Term(k, k, 0, 1.0) for k in range(_TAPS)),))
+    """The sum Σ Y x over edges."""
+    return ConvolutionProgram((channels,), 1, (channels,), ((Term(0, 0, 0, 1.0),),))
