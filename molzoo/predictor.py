@@ -93,11 +93,15 @@ class Predictor(nn.Module):
 
     def evaluate(self, graph: AtomGraph) -> Predictions:
         """All predictions that are not derivatives: a plain, traceable function of the graph's tensors."""
-        out = self.model(graph)
         found: Predictions = {}
-        for property_, columns in zip(self.properties, self._columns, strict=True):
-            found |= property_(out[:, columns], graph)
+        for property_, out in self.outputs(graph):
+            found |= property_(out, graph)
         return found
+
+    def outputs(self, graph: AtomGraph) -> list[tuple[Property, Float[Tensor, "N reads"]]]:
+        """Each property, and what it reads of each atom."""
+        out = self.model(graph)
+        return [(property_, out[:, columns]) for property_, columns in zip(self.properties, self._columns, strict=True)]
 
     def check(self, graph: AtomGraph, names: Sequence[str]) -> None:
         """Refuse what would be answered wrongly: undefined quantities, elements and charges that were never learned."""

@@ -4,11 +4,12 @@ import copy
 import functools
 import json
 import re
+from dataclasses import replace
 
 import ase.io
 import pytest
 import torch
-from ase.build import bulk, molecule
+from ase.build import bulk, graphene, molecule
 from torch import nn
 from torch_geometric.data import Batch
 
@@ -211,6 +212,13 @@ SOUND = {
 }
 
 
+@pytest.mark.parametrize("model", ["SchNet", "PaiNN"])
+def test_what_vanishes_by_symmetry_is_compared_with_what_cancels_in_it(model, predictor):
+    sound = predictor(model, "energy", "dipole", dtype=torch.float32)
+    report = check(sound, [molecule("O2"), graphene(vacuum=5.0)])
+    assert report.holds, report
+
+
 @pytest.mark.parametrize("name", SOUND)
 def test_a_sound_model_keeps_all_laws(name):
     report = check(SOUND[name], [molecule("HCOOH"), crystal()])
@@ -376,6 +384,7 @@ def test_the_command_prints_a_table_and_writes_a_page(folder, capsys):
     assert lines[-1] == "model.pt: keeps all laws, on 2 structures"
     assert re.search(r"^forces .*1e-06  float64  holds", "\n".join(lines), re.MULTILINE)
     page = (folder / "report.html").read_text()
+    assert "<p>It keeps all laws, on 2 structures.</p>" in page
     assert page.count("<img") == 3
     assert "http" not in page
 
@@ -392,13 +401,24 @@ def test_structures_of_a_file_and_what_is_strange_about_them(folder, capsys):
     ase.io.write("few.xyz", [molecule(name) for name in ("H2O", "NH3", "CH3CH2OH")])
     assert main(["check", "model.pt", "few.xyz"]) == 0
     out = capsys.readouterr().out
-    assert "warning: structure 1 is left out: the model never learned N\n" in out
+    assert "warning: structure 1 is left out: this model never learned N; it was trained on H, C, O\n" in out
     assert "warning: structure 2: H and C are 1.09 Å apart; in training they never met within 5 Å\n" in out
-    assert "keeps all laws, on 2 structures" in out
+    assert out.endswith("model.pt: keeps all laws, on 2 structures of few.xyz\n")
+
+
+def test_a_charge_that_was_never_learned_is_no_violation(folder, capsys):
+    save(made(dtype=torch.float32, facts=replace(LEARNED, charges=[0.0])), "neutral.pt")
+    ion, water = molecule("CH3CH2O"), molecule("H2O")
+    ion.info["charge"] = -1
+    ase.io.write("ions.extxyz", [ion, water])
+    assert main(["check", "neutral.pt", "ions.extxyz"]) == 0
+    said = "structure 0 is left out: this model never learned structures of total charge -1; it was trained on charge +0"
+    assert f"warning: {said}\n" in capsys.readouterr().out
 
 
 def test_wrong_words_are_answered(folder, refused):
     ase.io.write("foreign.xyz", molecule("NH3"))
-    assert refused(["check", "model.pt", "foreign.xyz"]).startswith("the model learned none of the elements in 'foreign.xyz'")
+    said = refused(["check", "model.pt", "foreign.xyz"])
+    assert said.startswith("nothing in 'foreign.xyz' is like what the model was trained on; structure 0 is left out: ")
     assert refused(["check", "model.pt", "nowhere.xyz"]).startswith("there is no file 'nowhere.xyz'")
     assert refused(["check", "nowhere.pt"]).startswith("there is no model file 'nowhere.pt'")

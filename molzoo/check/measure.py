@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import torch
 from torch_geometric.data import Batch
 
-from molzoo.graph import AtomGraph
+from molzoo.graph import AtomGraph, connect
 from molzoo.predictor import Predictor
-from molzoo.properties import Predictions
+from molzoo.properties import Dipole, Predictions
 from molzoo.quantities import quantity
 from molzoo.shapes import Float, Tensor
 
@@ -95,9 +95,8 @@ def _size(name: str, values: Predictions, graph: AtomGraph, predictor: Predictor
     if not value.numel():
         return 0.0
     size = float(value.abs().max())
-    if name in ("dipole", "mu") and "charges" in values:
-        moments = values["charges"][:, None] * (graph.pos - graph.pos.mean(0))
-        return max(size, float(moments.norm(dim=1).sum()))
+    if name in Dipole.gives:
+        return max(size, _charge_terms(name, graph, predictor))
     references = predictor.facts.references.get({"energies": "energy"}.get(name, name), {})
     if name not in ("energy", "energies") and (not references or name == "r2"):
         return size
@@ -105,6 +104,17 @@ def _size(name: str, values: Predictions, graph: AtomGraph, predictor: Predictor
     learned = (values["energies"] if name == "energy" else value) - (of_atoms if "energ" in name else of_atoms.sum())
     # References are no merit of the network: of them only the rounding of float64 counts.
     return float(learned.abs().sum() if name == "energy" else learned.abs().max()) + 1e-4 * size
+
+
+def _charge_terms(name: str, graph: AtomGraph, predictor: Predictor) -> float:
+    """Charges before their mean is taken off, which are as good as all of them where atoms are alike; or the dipole's terms."""
+    with torch.no_grad():
+        outputs = predictor.outputs(connect(variant(graph), predictor.model.cutoff))
+    out = next(out for property_, out in outputs if isinstance(property_, Dipole)).double()
+    charges, vectors = out[:, :1] + graph.charge / len(out), out[:, 1:]
+    if name == "charges":
+        return float(charges.abs().max())
+    return float((charges * (graph.pos - graph.pos.mean(0))).norm(dim=1).sum() + vectors.norm(dim=1).sum())
 
 
 def sharper(size: dict[str, float]) -> dict[str, float]:

@@ -57,12 +57,6 @@ def in_a_cell(graph: AtomGraph) -> AtomGraph:
     return AtomGraph(z=graph.z, pos=graph.pos, cell=cell, pbc=True, charge=graph.charge)
 
 
-def unlearned(facts: DataFacts, graph: AtomGraph) -> list[str]:
-    """Symbols of the elements in ``graph`` that the training data did not have."""
-    unknown = set(graph.z.tolist()) - set(facts.elements)
-    return [chemical_symbols[z] for z in sorted(unknown)] if facts.elements else []
-
-
 def unlike(facts: DataFacts, graph: AtomGraph) -> list[str]:
     """What of a structure is outside what the model was trained on: atoms that are too near, too many or too few around one.
 

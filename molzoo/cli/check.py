@@ -6,8 +6,8 @@ from molzoo.cli.use import Parser
 
 if TYPE_CHECKING:
     from molzoo.check import Report
-    from molzoo.data.facts import DataFacts
     from molzoo.graph import AtomGraph
+    from molzoo.predictor import Predictor
 
 _AT_MOST = 5  # structures of a file
 
@@ -27,7 +27,7 @@ def check_(words: list[str]) -> int:
     from molzoo.checkpoint import load, write_atomically
 
     predictor = load(options.model)
-    structures, warnings = _structures(options.structures, predictor.facts)
+    structures, warnings = _structures(options.structures, predictor)
     for warning in warnings:
         print(f"warning: {warning}")
     runs: list = []
@@ -54,21 +54,22 @@ def _conclusion(report: "Report", n: int, path: str | None) -> str:
     return f"keeps all laws, on {n} structure{'s' * (n > 1)}" + (f" of {path}" if path else "")
 
 
-def _structures(path: str | None, facts: "DataFacts") -> "tuple[list[AtomGraph], list[str]]":
+def _structures(path: str | None, predictor: "Predictor") -> "tuple[list[AtomGraph], list[str]]":
     """What to check with, and what is unlike the training data about it."""
-    from molzoo.check.structures import examples, picked, unlearned, unlike
+    from molzoo.check.structures import examples, picked, unlike
 
-    graphs = picked(_read(path), _AT_MOST) if path else examples(facts)
+    graphs = picked(_read(path), _AT_MOST) if path else examples(predictor.facts)
     warnings, known = [], []
     for k, graph in enumerate(graphs):
-        strangers = unlearned(facts, graph)
-        if strangers:
-            warnings.append(f"structure {k} is left out: the model never learned {', '.join(strangers)}")
+        try:
+            predictor.check(graph, [])
+        except ValueError as error:
+            warnings.append(f"structure {k} is left out: {error}")
         else:
             known.append(graph)
-            warnings += [f"structure {k}: {sentence}" for sentence in (unlike(facts, graph) if path else [])]
+            warnings += [f"structure {k}: {sentence}" for sentence in (unlike(predictor.facts, graph) if path else [])]
     if not known:
-        raise ValueError(f"the model learned none of the elements in {path!r}; give structures like those it was trained on")
+        raise ValueError(f"nothing in {path!r} is like what the model was trained on; {warnings[0]}")
     return known, warnings
 
 

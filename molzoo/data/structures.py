@@ -1,5 +1,6 @@
 """Structures from files, one by one, each fit to be used; whatever is wrong with a file is one sentence that names it."""
 
+import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,9 +68,21 @@ def _read(path: Path) -> "Iterator[ase.Atoms]":
     if path.suffix == ".db":
         yield from map(_with_pairs, ase.db.connect(path).select())
         return
+    if path.suffix.lower() == ".sdf":
+        yield from _molecules(path)
+        return
     if path.suffix in (".xyz", ".extxyz"):
         _check_columns(path)
     yield from ase.io.iread(path, index=":", do_not_split_by_at_sign=True)
+
+
+def _molecules(path: Path) -> "Iterator[ase.Atoms]":
+    """All molecules of an ``.sdf``; ASE stops after the first and says nothing."""
+    import ase.io
+
+    *blocks, rest = re.split(r"^\$\$\$\$.*\n", path.read_text(), flags=re.MULTILINE)
+    for block in [*blocks, rest] if rest.strip() or not blocks else blocks:
+        yield ase.io.read(io.StringIO(block), format="sdf")
 
 
 def _with_pairs(row: "ase.db.row.AtomsRow") -> "ase.Atoms":

@@ -1,6 +1,7 @@
 """Where and with what something was timed, and the file that says so."""
 
 import json
+import math
 import os
 import resource
 import shlex
@@ -35,9 +36,9 @@ def machine(threads: int) -> dict[str, Any]:
     }
 
 
-def limit_memory(share: float = 0.8) -> None:
-    """Let this process fail by itself, with an error that can be caught, before the machine runs out of memory."""
-    resource.setrlimit(resource.RLIMIT_DATA, (int(share * _memory()),) * 2)
+def limit_memory(most: float = math.inf) -> None:
+    """Let this process fail by itself, with an error that can be caught, beyond ``most`` bytes or 4/5 of the machine's."""
+    resource.setrlimit(resource.RLIMIT_DATA, (int(min(most, 0.8 * _memory())),) * 2)
 
 
 def _memory() -> int:

@@ -1,13 +1,14 @@
 """Times molzoo's models against the packages that have the same ones, with the same weights, in turns.
 
-    scripts/bench/peers.sh schnetpack pyg nequip        # once: an environment for each
+    scripts/bench/peers.sh schnetpack pyg nequip o3     # once: an environment for each
     python scripts/bench/models.py [--only "PaiNN, 8"] [--threads 2] [--rounds 7] [--skip-compiled] [--record]
 
 Every contender is a process of its own (`worker.py`) that waits while another computes. The same edges are given to all
 beforehand. Before anything is timed, molzoo takes the peer's weights; energies and forces must agree to 1e-4 of the largest,
 or the peer is not timed. `train` is a whole step: energies, forces, the loss of both, gradients, AdamW. molzoo's is as its own
 training takes it: gradients of the parameters alone, and AdamW in one pass. Ratios are medians over the rounds. Memory and the
-time from the start to the second train step are those of a fresh process.
+time from the start to the second train step are those of a fresh process. `molzoo table` is the same model with its radial
+functions on knots; its deviations are held to the same limit. TFN's peer is the same network made of e3nn's parts.
 
 All processes keep freed memory for themselves (`machine.MALLOC`), as one would set them for long runs of any of the packages:
 otherwise each large tensor costs the mapping of fresh pages, and what is timed is the operating system.
@@ -29,13 +30,16 @@ from structures import aspirins, water
 from structures import write as write_structure
 
 CONTENDERS = {  # ours first: PACKAGE, or PACKAGE and its mode
-    "SchNet": ["molzoo", "pyg", "schnetpack", "schnetpack compiled"],
-    "PaiNN": ["molzoo", "schnetpack", "schnetpack compiled"],
-    "NequIP": ["molzoo", "nequip", "nequip compiled"],
+    "SchNet": ["molzoo", "molzoo table", "pyg", "schnetpack", "schnetpack compiled"],
+    "PaiNN": ["molzoo", "molzoo table", "schnetpack", "schnetpack compiled"],
+    "TFN": ["molzoo", "molzoo table", "e3nn", "e3nn script", "e3nn compiled"],
+    "NequIP": ["molzoo", "molzoo table", "nequip", "nequip compiled"],
     "DimeNetPP": ["molzoo", "pyg"],
 }
+ENVIRONMENTS = {"e3nn": "o3"}  # of peers.sh, where it is not called as the package
 WORKS = {"8 aspirins": ("train", "predict"), "64 aspirins": ("train", "predict")}  # of the others only the last
 TOLERANCE = 1e-4  # of the largest energy and the largest force component, in float32
+Deviations = dict[str, dict[str, dict[str, float]]]  # by peer, ours, and energy or forces
 ROUND = 500  # ms of a contender's work in a round, if that takes no more than ten steps
 
 
@@ -44,9 +48,10 @@ class Worker:
 
     def __init__(self, contender: str, model: str, threads: int) -> None:
         package, *mode = contender.split()
-        python = sys.executable if package == "molzoo" else str(ROOT / ".peers" / package / "bin" / "python")
+        home = ENVIRONMENTS.get(package, package)
+        python = sys.executable if package == "molzoo" else str(ROOT / ".peers" / home / "bin" / "python")
         if not Path(python).is_file():
-            raise FileNotFoundError(f"no environment; make it with scripts/bench/peers.sh {package}")
+            raise FileNotFoundError(f"no environment; make it with scripts/bench/peers.sh {home}")
         places = {"PYTHONPATH": str(ROOT)} if package == "molzoo" else {}
         self.process = subprocess.Popen(
             [python, "-W", "ignore", str(Path(__file__).with_name("worker.py")), package, model, *mode],
@@ -57,7 +62,7 @@ class Worker:
             bufsize=1,
             env=os.environ | MALLOC | places | {"OMP_NUM_THREADS": str(threads)},
         )
-        self.package = package
+        self.name, self.package = contender, package
         self.versions = self._answer()
 
     def ask(self, *words: object) -> Any:
@@ -110,20 +115,22 @@ def begun(model: str, contenders: list[str], threads: int) -> dict[str, Worker]:
     return found
 
 
-def agreeing(workers: dict[str, Worker], structure: Path) -> dict[str, Worker]:
-    """Ours and the peers whose numbers are ours, with the weights of each in turn, on this structure."""
+def agreeing(workers: dict[str, Worker], structure: Path) -> tuple[dict[str, Worker], Deviations]:
+    """Ours and the peers whose numbers are ours, with the weights of each in turn, on this structure; and how far ours are."""
     ready = each(workers, lambda worker: worker.ask("use", structure))
     ours = [name for name in ready if name.startswith("molzoo")]
     weights = structure.with_name("weights.npz")
 
-    def agree(peer: Worker) -> None:
+    def agree(peer: Worker) -> dict[str, dict[str, float]]:
         peer.ask("save", weights)
-        for name in ours:
-            errors = workers[name].ask("compare", peer.package, weights)
+        found = {name: workers[name].ask("compare", peer.package, weights) for name in ours}
+        for name, errors in found.items():
             assert max(errors.values()) < TOLERANCE, f"{name} computes something else: {errors}"
+            print(f"    {name} agrees to {max(errors.values()):.0e} with {peer.name}", flush=True)
+        return found
 
     same = each({name: workers[name] for name in ready if name not in ours}, agree)
-    return {name: workers[name] for name in (*ours, *same)}
+    return {name: workers[name] for name in (*ours, *same)}, same
 
 
 def race(workers: dict[str, Worker], work: str, rounds: int) -> dict[str, list[float]]:
@@ -144,7 +151,7 @@ def fresh(model: str, contenders: list[str], structure: Path, known: argparse.Na
         start = time.perf_counter()
         workers = begun(model, [name], known.threads)
         each(workers, lambda worker: worker.ask("use", structure))
-        for rise in each(workers, lambda worker: worker.ask("memory")).values():
+        for rise in each(workers, lambda worker: worker.ask("memory", "train")).values():
             columns["memory of training"][name] = [rise]
             columns["start to second step"][name] = [time.perf_counter() - start]
         close(workers)
@@ -157,17 +164,18 @@ def close(workers: dict[str, Worker]) -> None:
         worker.close()
 
 
-def measure(model: str, files: dict[str, Path], known: argparse.Namespace) -> tuple[dict, dict]:
-    """Records of a model by structure, and the versions that were met."""
+def measure(model: str, files: dict[str, Path], known: argparse.Namespace) -> tuple[dict, dict, dict[str, Deviations]]:
+    """Records of a model by structure, the versions that were met, and deviations by structure."""
     contenders = [name for name in CONTENDERS[model] if not (known.skip_compiled and "compiled" in name)]
     works: dict[str, dict] = {}
+    deviations: dict[str, Deviations] = {}
     workers = begun(model, contenders, known.threads)
-    versions = {name: worker.versions for name, worker in workers.items()}
+    versions = {worker.package: worker.versions for worker in workers.values()}
     able = list(workers)
     for structure, file in files.items():
         print(f"{model}, {structure}", flush=True)
         record = works[f"{model}, {structure}"] = {}
-        same = agreeing(workers, file)
+        same, deviations[f"{model}, {structure}"] = agreeing(workers, file)
         for work in WORKS.get(structure.split(" (")[0], ("predict",)):
             record[work] = compared(race(same, work, known.rounds))
             show(work, record[work])
@@ -178,7 +186,7 @@ def measure(model: str, files: dict[str, Path], known: argparse.Namespace) -> tu
             for column, found in fresh(model, able, file, known).items():
                 works[f"{model}, {structure}"][column] = found
                 show(column, found)
-    return works, versions
+    return works, versions, deviations
 
 
 def main() -> None:
@@ -193,6 +201,7 @@ def main() -> None:
     known = parser.parse_args()
     works: dict[str, dict] = {}
     versions: dict[str, dict] = {}
+    deviations: dict[str, Deviations] = {}
     with tempfile.TemporaryDirectory() as folder:
         structures = {f"{n} aspirin{'s' * (n > 1)}": aspirins(n, known.data) for n in (8, 64, 1)}
         structures[f"{3 * known.water:,} atoms of water"] = [water(known.water)]
@@ -203,10 +212,10 @@ def main() -> None:
         for model in CONTENDERS:
             wanted = {name: file for name, file in files.items() if known.only.lower() in f"{model}, {name}".lower()}
             if wanted:
-                found, met = measure(model, wanted, known)
-                works, versions = works | found, versions | met
+                found, met, off = measure(model, wanted, known)
+                works, versions, deviations = works | found, versions | met, deviations | off
     if known.record:
-        write("models_speed", machine(known.threads), versions, works)
+        write("models_speed", machine(known.threads), versions, works, deviations=deviations)
 
 
 if __name__ == "__main__":

@@ -9,18 +9,20 @@ from molzoo.graph import AtomGraph, connect
 
 VERSIONS = {"molzoo": __version__, "torch": torch.__version__}
 NEQUIP = {"elements": [1, 6, 8], "avg_n_neighbours": 17.0, "radial_widths": [128], "n_attributes": 4}
-ARGUMENTS = {"SchNet": {}, "PaiNN": {}, "NequIP": NEQUIP, "DimeNetPP": {}}
+TFN = {"elements": [1, 6, 8], "avg_n_neighbours": 17.0}
+ARGUMENTS = {"SchNet": {}, "PaiNN": {}, "TFN": TFN, "NequIP": NEQUIP, "DimeNetPP": {}}
+KNOTS = {"SchNet": 256, "PaiNN": 256, "TFN": 256, "NequIP": 256}  # forces of SchNet's narrow Gaussians are then good to 5e-5
 
 
 def make(model: str, mode: str) -> Predictor:
-    """The model with energy and forces."""
-    assert not mode, f"molzoo has no mode {mode}"
-    return Predictor(model, ["energy", "forces"], ARGUMENTS[model])
+    """The model with energy and forces; in the mode ``table`` with its radial functions on knots."""
+    assert mode in ("", "table"), f"molzoo has no mode {mode}"
+    return Predictor(model, ["energy", "forces"], ARGUMENTS[model] | ({"radial_knots": KNOTS[model]} if mode else {}))
 
 
 def take(predictor: Predictor, peer: str, state: dict[str, torch.Tensor]) -> None:
-    """Use the weights of a peer's model."""
-    predictor.model.load_state_dict(our_state(peer, state))
+    """Use the weights of a peer's model; those of one built here, of e3nn's parts, have our names already."""
+    predictor.model.load_state_dict(state if peer == "e3nn" else our_state(peer, state))
 
 
 def inputs(arrays: dict[str, torch.Tensor]) -> AtomGraph:

@@ -6,7 +6,8 @@ It reads lines and answers each by one line of JSON, ``{"error": …}`` where it
     save FILE                keep its weights, and its energies and forces with them
     compare PACKAGE FILE     take the weights of another package: relative errors of energies and forces
     time train|predict N     milliseconds of each of N steps
-    memory                   MiB by which two train steps raise the peak of resident memory
+    memory train|predict     MiB by which two steps raise the peak of resident memory
+    limit GIB                fail, from now on, where more memory than that is needed
 """
 
 import importlib
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from machine import limit_memory
+from machine import GiB, limit_memory
 
 
 class Contender:
@@ -83,12 +84,16 @@ class Contender:
         ours = dict(zip(theirs, self.step(False), strict=True))
         return {name: float((ours[name] - theirs[name]).abs().max() / theirs[name].abs().max()) for name in theirs}
 
-    def memory(self) -> float:
-        """MiB that two train steps need at their peak."""
+    def memory(self, work: str) -> float:
+        """MiB that two steps need at their peak."""
         Path("/proc/self/clear_refs").write_text("5")  # the peak so far, of imports and the like, is forgotten
         before = peak()
-        self.time("train", "2")
+        self.time(work, "2")
         return (peak() - before) / 1024
+
+    def limit(self, gib: str) -> None:
+        """Fail where more memory is needed."""
+        limit_memory(float(gib) * GiB)
 
 
 def peak() -> int:

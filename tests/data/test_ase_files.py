@@ -9,6 +9,7 @@ from ase.constraints import FixAtoms
 
 from molzoo.data import Data
 from molzoo.data.source import open_source
+from molzoo.data.structures import read_structures
 from molzoo.units import factor
 
 
@@ -52,6 +53,19 @@ def test_labels_are_the_raw_values_constraints_or_not(tmp_path, suffix):
     if suffix == "db":
         doubled = open_source(str(path), labels={"energy": "my_energy"}).frames
         np.testing.assert_allclose(doubled.labels["energy"], 2 * read.labels["energy"], rtol=1e-12)
+
+
+@pytest.mark.parametrize("end", ["$$$$\n", ""])
+def test_every_molecule_of_an_sdf_is_read(tmp_path, end):
+    frames, text = [water(seed) for seed in range(3)], ""
+    for atoms in frames:
+        ase.io.write(tmp_path / "one.sdf", atoms)
+        text += (tmp_path / "one.sdf").read_text()
+    (tmp_path / "all.sdf").write_text(text.removesuffix("$$$$\n") + end)
+    read = list(read_structures(tmp_path / "all.sdf"))
+    assert [str(atoms.symbols) for atoms in read] == ["OH2"] * 3
+    for one, atoms in zip(read, frames, strict=True):
+        np.testing.assert_allclose(one.positions, atoms.positions, rtol=0, atol=1e-4)  # four decimals are printed
 
 
 def test_periodic_cells_with_stress(tmp_path):
