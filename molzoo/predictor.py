@@ -101,7 +101,7 @@ class Predictor(nn.Module):
     def outputs(self, graph: AtomGraph) -> list[tuple[Property, Float[Tensor, "N reads"]]]:
         """Each property, and what it reads of each atom."""
         out = self.model(graph)
-        return [(property_, out[:, columns]) for property_, columns in zip(self.properties, self._columns, strict=True)]
+        return [(property_, out[:, columns]) for property_, columns in zip(self.properties, self._columns, strict=True)]  # type: ignore[misc]
 
     def check(self, graph: AtomGraph, names: Sequence[str]) -> None:
         """Refuse what would be answered wrongly: undefined quantities, elements and charges that were never learned."""

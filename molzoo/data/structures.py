@@ -82,7 +82,7 @@ def _molecules(path: Path) -> "Iterator[ase.Atoms]":
 
     *blocks, rest = re.split(r"^\$\$\$\$.*\n", path.read_text(), flags=re.MULTILINE)
     for block in [*blocks, rest] if rest.strip() or not blocks else blocks:
-        yield ase.io.read(io.StringIO(block), format="sdf")
+        yield from ase.io.iread(io.StringIO(block), index=":", format="sdf")
 
 
 def _with_pairs(row: "ase.db.row.AtomsRow") -> "ase.Atoms":

@@ -66,5 +66,7 @@ def awaited(ctx: Any) -> tuple[bool, ...]:
 
 
 def _awaited(node: Any) -> bool:
-    # Of a leaf torch does not always say it; who has one in the graph wants its gradient.
-    return type(node).__name__ == "AccumulateGrad" or torch._C._will_engine_execute_node(node)
+    try:
+        return torch._C._will_engine_execute_node(node)
+    except RuntimeError:  # a leaf that torch.autograd.grad was asked for
+        return True

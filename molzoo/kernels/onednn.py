@@ -59,7 +59,7 @@ def _by_onednn(x: Tensor, W: Tensor) -> bool:
         and x.dtype == W.dtype == torch.float32
         and x.device.type == W.device.type == "cpu"
         and _available()
-        and torch.backends.mkldnn.enabled
+        and bool(torch.backends.mkldnn.enabled)
         and not torch.compiler.is_compiling()  # what traces or transforms, knows torch's own operations best
         and not torch._C._len_torch_dispatch_stack()
         and not torch._C._functorch.is_functorch_wrapped_tensor(x)

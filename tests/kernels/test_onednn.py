@@ -136,6 +136,15 @@ def test_who_is_waited_for(wanted, notes, way):
     assert Asked.notes.pop() == notes
 
 
+@pytest.mark.parametrize(("wanted", "notes"), [("x", (True, False, False)), ("y", (False, False, True))])
+@pytest.mark.parametrize("way", ["grad", "backward"])
+def test_who_is_waited_for_among_leaves(wanted, notes, way):
+    x, y = torch.ones(3, requires_grad=True), torch.ones(3, requires_grad=True)
+    out, of = Asked.apply(x, 1, y).sum(), {"x": x, "y": y}[wanted]
+    out.backward(inputs=[of]) if way == "backward" else torch.autograd.grad(out, of)
+    assert Asked.notes.pop() == notes
+
+
 def test_everybody_is_waited_for_without_a_list():
     x, y = torch.ones(3, requires_grad=True), torch.ones(3)
     Asked.apply(2 * x, 1, y).sum().backward()
