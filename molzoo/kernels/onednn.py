@@ -76,7 +76,10 @@ def _available() -> bool:
 
 
 def _product(x: Tensor, W: Tensor, b: Tensor | None) -> Tensor:
-    return torch.ops.mkldnn._linear_pointwise.default(_dense(x), _dense(W), b, "none", [], "")
+    try:
+        return torch.ops.mkldnn._linear_pointwise.default(_dense(x), _dense(W), b, "none", [], "")
+    except RuntimeError:  # "could not create a primitive", where memory is full: BLAS does without, or says so
+        return F.linear(x, W, b)
 
 
 def _dense(matrix: Tensor) -> Tensor:
