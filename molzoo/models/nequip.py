@@ -14,7 +14,9 @@ from torch import nn
 from molzoo.graph import connect, geometry
 from molzoo.models.interface import AtomisticModel
 from molzoo.nn import (
+    EVERY_LAYER,
     Convolution,
+    DeferredWeights,
     Edges,
     Element,
     ElementEmbedding,
@@ -66,7 +68,7 @@ class Interaction(nn.Module):
         self,
         x: Float[Tensor, "N in"],
         element: Element,
-        W: Float[Tensor, "P weights"],
+        W: Float[Tensor, "P weights"] | DeferredWeights,
         Y: Float[Tensor, "E harmonics"],
         edges: Edges,
     ) -> Float[Tensor, "N out"]:
@@ -143,10 +145,12 @@ class NequIP(AtomisticModel):
         only(irreps, self.irreps_out)  # a pseudoscalar, say, needs three layers
         self.readout = Linear(irreps, self.irreps_out)
 
-    def radial_weights(self, d: Float[Tensor, " P"], clamp: bool = True) -> list[Float[Tensor, "P _"]]:
-        """W(d) of each layer: radial networks of the basis, which the envelope multiplies before."""
+    def radial_weights(
+        self, d: Float[Tensor, " P"], clamp: bool = True, layers: slice = EVERY_LAYER
+    ) -> list[Float[Tensor, "P _"]]:
+        """W(d) of each layer, or of some: radial networks of the basis, which the envelope multiplies before."""
         e = (2 / self.cutoff * self.envelope(d, clamp)[:, None] * self.radial(d)).to(self.dtype)
-        return [layer.get_submodule("radial")(e) for layer in self.layers]
+        return [layer.get_submodule("radial")(e) for layer in list(self.layers)[layers]]
 
     def features(self, graph: Any) -> Float[Tensor, "N features"]:
         """The tensors of each atom after the last layer."""

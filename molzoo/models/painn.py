@@ -15,7 +15,9 @@ from molzoo.graph import connect, geometry
 from molzoo.kernels import linear
 from molzoo.models.interface import AtomisticModel
 from molzoo.nn import (
+    EVERY_LAYER,
     Convolution,
+    DeferredWeights,
     Edges,
     Envelope,
     EnvelopeName,
@@ -55,7 +57,7 @@ class Interaction(nn.Module):
         self,
         s: Float[Tensor, "N C"],
         v: Float[Tensor, "N 3 C"],
-        W: Float[Tensor, "P weights"],
+        W: Float[Tensor, "P weights"] | DeferredWeights,
         Y: Float[Tensor, "E 4"],
         edges: Edges,
     ) -> tuple[Float[Tensor, "N C"], Float[Tensor, "N 3 C"]]:
@@ -135,11 +137,11 @@ class Filters(nn.Module):
         self.n_layers = n_layers
         self.linear = dense(n_radial, n_layers * width)
 
-    def forward(self, e: Float[Tensor, "P n_radial"], f: Float[Tensor, "P 1"]) -> tuple[Tensor, ...]:
-        """Weights (P, 3C) of each layer, in the precision of the parameters."""
+    def forward(self, e: Float[Tensor, "P n_radial"], f: Float[Tensor, "P 1"], layers: slice) -> list[Float[Tensor, "P width"]]:
+        """Weights of some layers, in the precision of the parameters."""
         A = torch.cat([self.linear.weight, self.linear.bias[:, None]], dim=1)
         fe = torch.cat([f * e, f], dim=1).to(A)
-        return tuple(linear(fe, A_layer) for A_layer in A.chunk(self.n_layers))
+        return [linear(fe, A_layer) for A_layer in A.chunk(self.n_layers)[layers]]
 
 
 class PaiNN(AtomisticModel):
@@ -188,9 +190,11 @@ class PaiNN(AtomisticModel):
         self.updates = nn.ModuleList(Update(channels) for _ in range(n_layers))
         self.readout = Readout(channels, self.irreps_out)
 
-    def radial_weights(self, d: Float[Tensor, " P"], clamp: bool = True) -> tuple[Float[Tensor, "P _"], ...]:
-        """W(d) of each layer."""
-        return self.filters(self.radial(d), self.envelope(d, clamp)[:, None])
+    def radial_weights(
+        self, d: Float[Tensor, " P"], clamp: bool = True, layers: slice = EVERY_LAYER
+    ) -> list[Float[Tensor, "P width"]]:
+        """W(d) of each layer, or of some."""
+        return self.filters(self.radial(d), self.envelope(d, clamp)[:, None], layers)
 
     def features(self, graph: Any) -> Float[Tensor, "N features"]:
         """s, then v, of each atom."""

@@ -8,13 +8,14 @@ the element's embedding, through residual interactions with the neighbours, to t
 
 from typing import Any
 
-import torch
 from torch import nn
 
 from molzoo.graph import connect, geometry
 from molzoo.models.interface import AtomisticModel
 from molzoo.nn import (
+    EVERY_LAYER,
     Convolution,
+    DeferredWeights,
     Edges,
     Envelope,
     EnvelopeName,
@@ -32,7 +33,7 @@ from molzoo.shapes import Float, Tensor
 class Interaction(nn.Module):
     """v_i = W₃ σ(W₂ Σ_j (W₁ x_j) ∘ W(d_ij)): dense, convolution, dense, σ, dense (figure 2, middle).
 
-    The filter W(d) = f(d) · MLP(e(d)) has two dense layers with σ between them; f is the envelope.
+    The filter W(d) = f(d) · MLP(e(d)) has two dense layers with σ between them, and the envelope f.
     """
 
     def __init__(self, channels: int, n_filters: int, n_radial: int) -> None:
@@ -46,12 +47,12 @@ class Interaction(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "N C"],
-        W: Float[Tensor, "P n_filters"],
-        Y: Float[Tensor, "E 1"],
+        W: Float[Tensor, "P n_filters"] | DeferredWeights,
+        f: Float[Tensor, "E 1"],
         edges: Edges,
     ) -> Float[Tensor, "N C"]:
-        """The change of each atom's features."""
-        return self.dense_out(self.convolution(self.dense_in(x), Y, W, edges))
+        """The change of each atom's features; f stands in the place of harmonics."""
+        return self.dense_out(self.convolution(self.dense_in(x), f, W, edges))
 
 
 class SchNet(AtomisticModel):
@@ -96,19 +97,21 @@ class SchNet(AtomisticModel):
         self.interactions = nn.ModuleList(Interaction(channels, n_filters, n_radial) for _ in range(n_layers))
         self.readout = ScalarReadout(channels, self.irreps_out, ShiftedSoftplus())
 
-    def radial_weights(self, d: Float[Tensor, " P"], clamp: bool = True) -> list[Float[Tensor, "P n_filters"]]:
-        """W(d) of each interaction."""
-        e, f = self.radial(d).to(self.dtype), self.envelope(d, clamp)[:, None].to(self.dtype)
-        return [interaction.get_submodule("filter")(e) * f for interaction in self.interactions]
+    def radial_weights(
+        self, d: Float[Tensor, " P"], clamp: bool = True, layers: slice = EVERY_LAYER
+    ) -> list[Float[Tensor, "P n_filters"]]:
+        """W(d)/f(d) of each interaction, or of some."""
+        e = self.radial(d).to(self.dtype)
+        return [interaction.get_submodule("filter")(e) for interaction in list(self.interactions)[layers]]
 
     def features(self, graph: Any) -> Float[Tensor, "N C"]:
         """x^T of each atom."""
         graph = connect(graph, self.cutoff)
-        d, u = geometry(graph, self.dtype)
+        d, _ = geometry(graph, self.dtype)
         src, dst = graph.edge_index
         edges = Edges(src, dst, len(graph.z), w_row=graph.pair_index)
-        Y = torch.ones_like(u[:, :1])  # the harmonic of degree 0
+        f = self.envelope(d).to(self.dtype)[:, None].index_select(0, graph.pair_index)
         x = self.embedding(graph.z)
         for interaction, W in zip(self.interactions, self.table(self.radial_weights, d), strict=True):
-            x = x + interaction(x, W, Y, edges)
+            x = x + interaction(x, W, f, edges)
         return x

@@ -16,7 +16,9 @@ from torch import nn
 from molzoo.graph import connect, geometry
 from molzoo.models.interface import AtomisticModel
 from molzoo.nn import (
+    EVERY_LAYER,
     Convolution,
+    DeferredWeights,
     Edges,
     ElementEmbedding,
     Envelope,
@@ -94,12 +96,12 @@ class Layer(nn.Module):
     def forward(
         self,
         V: Float[Tensor, "N in"],
-        F: Float[Tensor, "P weights"],
-        Y: Float[Tensor, "E harmonics"],
+        R: Float[Tensor, "P weights"] | DeferredWeights,
+        fY: Float[Tensor, "E harmonics"],
         edges: Edges,
     ) -> Float[Tensor, "N out"]:
         """The next features of each point, in the layout ir_mul."""
-        summed = self.convolution(self.norm * V, Y, F, edges)
+        summed = self.convolution(self.norm * V, fY, R, edges)
         return self.nonlinearity(self.self_interaction(summed) + self.own(V))
 
 
@@ -169,10 +171,12 @@ class TFN(AtomisticModel):
         only(irreps, self.irreps_out)  # a pseudoscalar, say, needs three layers
         self.readout = Linear(irreps, self.irreps_out, biases=True)
 
-    def radial_weights(self, d: Float[Tensor, " P"], clamp: bool = True) -> list[Float[Tensor, "P _"]]:
-        """f(d) R(d) of each layer."""
-        e, f = self.radial(d).to(self.dtype), self.envelope(d, clamp)[:, None].to(self.dtype)
-        return [f * layer.get_submodule("radial")(e) for layer in self.layers]
+    def radial_weights(
+        self, d: Float[Tensor, " P"], clamp: bool = True, layers: slice = EVERY_LAYER
+    ) -> list[Float[Tensor, "P _"]]:
+        """R(d) of each layer, or of some."""
+        e = self.radial(d).to(self.dtype)
+        return [layer.get_submodule("radial")(e) for layer in list(self.layers)[layers]]
 
     def features(self, graph: Any) -> Float[Tensor, "N features"]:
         """The tensors of each atom after the last layer."""
@@ -180,8 +184,9 @@ class TFN(AtomisticModel):
         d, u = geometry(graph, self.dtype)
         src, dst = graph.edge_index
         edges = Edges(src, dst, len(graph.z), w_row=graph.pair_index)
-        Y = spherical_harmonics(range(self.l_max + 1), u, normalize=False, normalization="component")
+        f = self.envelope(d).to(self.dtype)[:, None].index_select(0, graph.pair_index)
+        fY = f * spherical_harmonics(range(self.l_max + 1), u, normalize=False, normalization="component")
         V, _ = self.embedding(graph.z)
-        for layer, F in zip(self.layers, self.table(self.radial_weights, d), strict=True):
-            V = layer(V, F, Y, edges)
+        for layer, R in zip(self.layers, self.table(self.radial_weights, d), strict=True):
+            V = layer(V, R, fY, edges)
         return join(split(V, self.irreps_features, "ir_mul"), like=V)

@@ -3,13 +3,14 @@
 from molzoo.nn.activation import ShiftedSoftplus, SiLU
 from molzoo.nn.convolution import Convolution, Edges, Path, couplings
 from molzoo.nn.cutoff import Envelope, EnvelopeName
+from molzoo.nn.deferred import DeferredWeights
 from molzoo.nn.edge_features import EdgeEmbedding, EdgesToAtoms, ResidualLayer
 from molzoo.nn.elements import Element, ElementEmbedding, ElementLinear
 from molzoo.nn.fully_connected import FullyConnectedNet
 from molzoo.nn.gated import features_up_to, gate
 from molzoo.nn.mlp import dense, mlp, orthogonal_dense
 from molzoo.nn.radial import BesselBasis, GaussianBasis, RadialName, radial_basis
-from molzoo.nn.radial_table import RadialTable
+from molzoo.nn.radial_table import EVERY_LAYER, RadialTable
 from molzoo.nn.readout import LayerwiseReadout, Linear, ScalarReadout, only
 from molzoo.nn.scatter import mean_rows, sum_rows
 from molzoo.nn.soft_one_hot import bessel, soft_one_hot_linspace, soft_unit_step
@@ -17,8 +18,10 @@ from molzoo.nn.spherical_basis import LearnedBesselBasis, SphericalBesselBasis, 
 from molzoo.nn.triplet_sum import TripletSum
 
 __all__ = [
+    "EVERY_LAYER",
     "BesselBasis",
     "Convolution",
+    "DeferredWeights",
     "EdgeEmbedding",
     "Edges",
     "Element",

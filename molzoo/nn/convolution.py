@@ -15,9 +15,11 @@ from itertools import accumulate
 from typing import NamedTuple
 
 import torch
+from torch.utils.checkpoint import checkpoint
 from torch_geometric.nn import MessagePassing
 
 from molzoo.kernels import ConvolutionProgram, Index, Term, backend, contract
+from molzoo.nn.deferred import DeferredWeights
 from molzoo.nn.scatter import sum_rows
 from molzoo.o3 import Irreps, wigner_3j
 from molzoo.shapes import Float, Int, Tensor
@@ -37,12 +39,21 @@ class Edges:
     n_dst: int
     w_row: Int[Tensor, " E"]
     _indices: dict[tuple[int, int], Index] = field(default_factory=dict, repr=False)
+    _blocks: dict[tuple[int, int], tuple[Tensor, "Edges"]] = field(default_factory=dict, repr=False)
 
     def index(self, n_src: int, n_rows: int) -> Index:
         """The edges as compiled loops want them; made once and shared by all layers."""
         if (n_src, n_rows) not in self._indices:
             self._indices[n_src, n_rows] = Index(self.src, self.dst, self.w_row, n_src, self.n_dst, n_rows)
         return self._indices[n_src, n_rows]
+
+    def block(self, first: int, end: int) -> tuple[Int[Tensor, " some"], "Edges"]:
+        """Which edges read the rows from ``first`` to ``end`` of the weights, and these edges; made once for all layers."""
+        if (first, end) not in self._blocks:
+            which = ((first <= self.w_row) & (self.w_row < end)).nonzero()[:, 0]
+            those = Edges(self.src[which], self.dst[which], self.n_dst, self.w_row[which] - first)
+            self._blocks[first, end] = which, those
+        return self._blocks[first, end]
 
 
 class Path(NamedTuple):
@@ -118,16 +129,30 @@ class Convolution(MessagePassing):
         self,
         x: Float[Tensor, "n_src dim_in"],
         Y: Float[Tensor, "E harmonics"],
-        w: Float[Tensor, "R weights"],
+        w: Float[Tensor, "R weights"] | DeferredWeights,
         edges: Edges,
     ) -> Float[Tensor, "n_dst dim_out"]:
         """Sum of the messages that arrive at each destination; harmonics of higher degrees than those of paths are not read."""
+        if isinstance(w, DeferredWeights):
+            return self._by_blocks(x, Y, w, edges)
         if Y.shape[1] > self.program.n_harmonics:  # else not: the derivative of a slice fills the whole tensor with zeros
             Y = Y[:, : self.program.n_harmonics]
         if backend(x, Y, w) != "reference" and not self._watched():
             return contract(self.program, edges.index(len(x), len(w)), x, Y, w)
         size = (x.shape[0], edges.n_dst)
         return self.propagate(torch.stack((edges.src, edges.dst)), x=(x, None), Y=Y, w=w, w_row=edges.w_row, size=size)
+
+    def _by_blocks(self, x: Tensor, Y: Tensor, w: DeferredWeights, edges: Edges) -> Tensor:
+        """The same, of which no block of pairs leaves anything behind but its sum."""
+        out = x.new_zeros(edges.n_dst, self.irreps_out.dim)
+        for first, end in w.blocks():
+            part = functools.partial(self._block, x, Y, w, edges, first, end)
+            out = out + checkpoint(part, use_reentrant=False, preserve_rng_state=False)
+        return out
+
+    def _block(self, x: Tensor, Y: Tensor, w: DeferredWeights, edges: Edges, first: int, end: int) -> Tensor:
+        which, those = edges.block(first, end)
+        return self.forward(x, Y.index_select(0, which), w.make(w.d[first:end]), those)
 
     def _watched(self) -> bool:
         """Whether an explainer or a hook wants to see messages."""

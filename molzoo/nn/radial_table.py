@@ -4,17 +4,21 @@ A weight W(d) is a function of one number. Its values on K knots, interpolated b
 however many pairs there are.
 """
 
-import functools
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 
 import torch
 from torch import nn
 
 from molzoo.kernels import ConvolutionProgram, Index, Term, contract
+from molzoo.nn.deferred import DeferredWeights, too_many
 from molzoo.shapes import Float, Int, Tensor
 
 Radial = Callable[..., Sequence[Tensor]]
-"""Weights (rows, …) of each layer at distances (rows,), ``clamp=False``: continued smoothly beyond the cutoff."""
+"""Weights (rows, …) of each layer at distances (rows,). ``clamp=False``: continued smoothly beyond the cutoff; ``layers``: of
+these layers only."""
+
+EVERY_LAYER = slice(None)
 
 _TAPS = 6
 _WIDTH = 2
@@ -41,7 +45,10 @@ class RadialTable(nn.Module):
     are off by 1e-7, 2e-6 and 1e-5 of the largest; 50 Gaussians are narrower and want 512. Four times
     differentiable in d, any number of times in the networks' weights.
 
-    The knots span [0, r_c]. At the cutoff W is zero to that error only, and exactly zero beyond.
+    The knots span [0, r_c]. Beyond, W is exactly zero; at r_c, weights that hold an envelope are zero to that error only.
+
+    Predictions for more than :data:`~molzoo.nn.deferred.PAIRS` pairs get weights that are made a block of pairs at a time, and
+    again for forces, from a table or not: the same numbers, in a fraction of the memory and a third more time.
 
     Args:
         n_knots: knots on [0, r_c]; 0 evaluates functions exactly.
@@ -59,10 +66,20 @@ class RadialTable(nn.Module):
             raise ValueError(f"a radial table needs some knots, e.g. 256, or 0 for none; got {n_knots}")
         self.n_knots, self.cutoff = n_knots, cutoff
 
-    def forward(self, radial: Radial, d: Float[Tensor, " P"]) -> list[Float[Tensor, "P _"]]:
+    def forward(self, radial: Radial, d: Float[Tensor, " P"]) -> Sequence[Float[Tensor, "P _"] | DeferredWeights]:
         """The weights of each layer at each distance: from the table, or exact ones if there is none."""
+        if self.training or not too_many(d):
+            return self._weights(radial, d)
+        n_layers = len(radial(d[:0]))
+        return [DeferredWeights(partial(self._weight, partial(radial, layers=slice(n, n + 1))), d) for n in range(n_layers)]
+
+    def _weight(self, radial: Radial, d: Float[Tensor, " P"]) -> Float[Tensor, "P _"]:
+        (W,) = self._weights(radial, d)
+        return W
+
+    def _weights(self, radial: Radial, d: Float[Tensor, " P"]) -> Sequence[Float[Tensor, "P _"]]:
         if not self.n_knots:
-            return list(radial(d))
+            return radial(d)
         h = self.cutoff / (self.n_knots - 1)
         knots = h * torch.arange(-_BEYOND, self.n_knots + _BEYOND, dtype=d.dtype, device=d.device)
         t = d / h
@@ -88,7 +105,7 @@ def _interpolated(W: Float[Tensor, "K numel"], taps: Index, splines: Float[Tenso
     return contract(_program(W.shape[1]), taps, c, splines.reshape(-1, 1), torch.ones_like(c[:1]))
 
 
-@functools.cache
+@cache
 def _program(channels: int) -> ConvolutionProgram:
     """The sum Σ Y x over edges."""
     return ConvolutionProgram((channels,), 1, (channels,), ((Term(0, 0, 0, 1.0),),))

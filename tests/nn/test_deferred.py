@@ -1,0 +1,36 @@
+"""Weights made a block of pairs at a time: the same energies, forces and Hessians, of every model that has such weights."""
+
+import pytest
+import torch
+
+import molzoo.nn.deferred as deferred
+from molzoo.kernels import use_backend
+from molzoo.nn import Convolution
+
+MODELS = ["SchNet", "PaiNN", "TFN", "NequIP"]
+
+
+@pytest.fixture
+def blocks(monkeypatch):
+    """Few pairs make a block, and how many blocks were summed."""
+    sums = []
+    small = lambda pairs: monkeypatch.setattr(deferred, "PAIRS", pairs)  # noqa: E731
+    block = Convolution._block
+    monkeypatch.setattr(Convolution, "_block", lambda *arguments: (sums.append(arguments[5]), block(*arguments))[1])
+    return small, sums
+
+
+@pytest.mark.parametrize("backend", ["fused", "messages"])
+@pytest.mark.parametrize("knots", [0, 64])
+@pytest.mark.parametrize("name", MODELS)
+def test_energies_forces_and_stress_are_the_same(name, knots, backend, blocks, predictor, structure):
+    small, sums = blocks
+    model, graph = predictor(name, radial_knots=knots).double(), structure("crystal")
+    names = ["energy", "forces", "stress"]
+    with use_backend(backend):
+        whole = model(graph, names)
+        small(7)
+        parts = model(graph, names)
+    assert len(set(sums)) > 2
+    for quantity in names:
+        torch.testing.assert_close(parts[quantity], whole[quantity], rtol=1e-10, atol=1e-10)
