@@ -23,7 +23,7 @@ from molzoo.data.facts import DataFacts, compute_facts
 from molzoo.data.source import open_source
 from molzoo.graph import AtomGraph, connect, from_ase, pair_vectors
 from molzoo.models.schnet import SchNet
-from molzoo.nn import Convolution, sum_rows
+from molzoo.nn import Convolution, Envelope, sum_rows
 from molzoo.predictor import Predictor
 
 SMALL = {"channels": 8, "n_layers": 1, "n_radial": 8, "n_filters": 8}
@@ -395,6 +395,15 @@ def test_a_broken_model_is_told_by_the_exit_code(folder, capsys):
     save(broken, "broken.pt")
     assert main(["check", "broken.pt"]) == 1
     assert "broken.pt: violates translation, " in capsys.readouterr().out
+
+
+def test_a_page_begins_with_the_violated_laws_and_marks_them(folder, capsys, monkeypatch):
+    monkeypatch.setattr(Envelope, "forward", lambda envelope, d, clamp=True: torch.ones_like(d))
+    assert main(["check", "model.pt", "--html", "report.html"]) == 1
+    page = (folder / "report.html").read_text()
+    assert "</h1>\n<p>It violates locality, continuity.</p>\n" in page
+    assert re.findall(r"class='VIOLATED'><td>(.*?)</td>", page) == ["locality", "continuity"]
+    assert re.search(r"^\.VIOLATED \{ color: #\w+; font-weight: bold; \}", page, re.MULTILINE)
 
 
 def test_structures_of_a_file_and_what_is_strange_about_them(folder, capsys):
