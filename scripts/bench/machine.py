@@ -15,6 +15,10 @@ GiB = 2**30
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "4294967296", "MALLOC_ARENA_MAX": "1"}
 """Freed memory is kept, so that a large tensor does not cost the mapping of fresh pages each time."""
 
+MAPPED = {"MALLOC_MMAP_THRESHOLD_": "1048576"}
+"""Each large tensor is mapped and unmapped by itself, so that a process holds what lives: between aligned tensors of one size
+glibc's heap (2.36) leaves gaps that no further one fits into, and doubles what a step seems to need."""
+
 
 def keep_memory() -> None:
     """Begin this script anew with MALLOC, which a process reads when it starts."""

@@ -11,7 +11,8 @@ time from the start to the second train step are those of a fresh process. `molz
 functions on knots; its deviations are held to the same limit. TFN's peer is the same network made of e3nn's parts.
 
 All processes keep freed memory for themselves (`machine.MALLOC`), as one would set them for long runs of any of the packages:
-otherwise each large tensor costs the mapping of fresh pages, and what is timed is the operating system.
+otherwise each large tensor costs the mapping of fresh pages, and what is timed is the operating system. Those whose memory is
+measured map each large tensor by itself (`machine.MAPPED`); code is loaded, and compiled, before, by a step of one molecule.
 """
 
 import argparse
@@ -24,7 +25,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from machine import MALLOC, ROOT, machine, write
+from machine import MALLOC, MAPPED, ROOT, machine, write
 from race import compared, show
 from structures import aspirins, water
 from structures import write as write_structure
@@ -40,13 +41,14 @@ ENVIRONMENTS = {"e3nn": "o3"}  # of peers.sh, where it is not called as the pack
 WORKS = {"8 aspirins": ("train", "predict"), "64 aspirins": ("train", "predict")}  # of the others only the last
 TOLERANCE = 1e-4  # of the largest energy and the largest force component, in float32
 Deviations = dict[str, dict[str, dict[str, float]]]  # by peer, ours, and energy or forces
+FEW = "few.npz"
 ROUND = 500  # ms of a contender's work in a round, if that takes no more than ten steps
 
 
 class Worker:
     """A contender in its process; it must be closed."""
 
-    def __init__(self, contender: str, model: str, threads: int) -> None:
+    def __init__(self, contender: str, model: str, threads: int, malloc: dict[str, str] = MALLOC) -> None:
         package, *mode = contender.split()
         home = ENVIRONMENTS.get(package, package)
         python = sys.executable if package == "molzoo" else str(ROOT / ".peers" / home / "bin" / "python")
@@ -60,7 +62,7 @@ class Worker:
             stderr=subprocess.DEVNULL,
             text=True,
             bufsize=1,
-            env=os.environ | MALLOC | places | {"OMP_NUM_THREADS": str(threads)},
+            env=os.environ | malloc | places | {"OMP_NUM_THREADS": str(threads)},
         )
         self.name, self.package = contender, package
         self.versions = self._answer()
@@ -102,14 +104,14 @@ def each(workers: dict[str, Worker], call: Any) -> dict[str, Any]:
     return found
 
 
-def begun(model: str, contenders: list[str], threads: int) -> dict[str, Worker]:
+def begun(model: str, contenders: list[str], threads: int, malloc: dict[str, str] = MALLOC) -> dict[str, Worker]:
     """The processes of those who can begin; nobody, if molzoo comes first and cannot."""
     found = {}
     for name in contenders:
         if contenders[0] == "molzoo" and not found and name != "molzoo":
             break
         try:
-            found[name] = Worker(name, model, threads)
+            found[name] = Worker(name, model, threads, malloc)
         except (FileNotFoundError, RuntimeError) as error:
             print(f"    {name}: {error}", flush=True)
     return found
@@ -145,18 +147,27 @@ def race(workers: dict[str, Worker], work: str, rounds: int) -> dict[str, list[f
 
 
 def fresh(model: str, contenders: list[str], structure: Path, known: argparse.Namespace) -> dict[str, dict]:
-    """Memory of two train steps, and seconds from the start to their end, each in a new process."""
-    columns: dict[str, dict[str, list[float]]] = {"memory of training": {}, "start to second step": {}}
+    """Memory of a train step, after one of few atoms, and seconds from the start to the end of the second, in new processes."""
+
+    def memory(worker: Worker) -> float:
+        for file in (structure.with_name(FEW), structure):
+            worker.ask("use", file)
+            rise = worker.ask("memory", "train")
+        return rise
+
+    def seconds(worker: Worker) -> float:
+        worker.ask("use", structure)
+        worker.ask("time", "train", 2)
+        return time.perf_counter() - start
+
+    measured: dict[str, dict[str, list[float]]] = {"memory of training": {}, "start to second step": {}}
     for name in contenders:
-        start = time.perf_counter()
-        workers = begun(model, [name], known.threads)
-        each(workers, lambda worker: worker.ask("use", structure))
-        for rise in each(workers, lambda worker: worker.ask("memory", "train")).values():
-            columns["memory of training"][name] = [rise]
-            columns["start to second step"][name] = [time.perf_counter() - start]
-        close(workers)
-    units = {"memory of training": "MiB", "start to second step": "s"}
-    return {column: compared(times, units[column]) for column, times in columns.items()}
+        for column, call, malloc in zip(measured, (memory, seconds), (MAPPED, MALLOC), strict=True):
+            start = time.perf_counter()
+            workers = begun(model, [name], known.threads, malloc)
+            measured[column] |= {name: [value] for name, value in each(workers, call).items()}
+            close(workers)
+    return {column: compared(found, unit) for (column, found), unit in zip(measured.items(), ("MiB", "s"), strict=True)}
 
 
 def close(workers: dict[str, Worker]) -> None:
@@ -205,6 +216,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         structures = {f"{n} aspirin{'s' * (n > 1)}": aspirins(n, known.data) for n in (8, 64, 1)}
         structures[f"{3 * known.water:,} atoms of water"] = [water(known.water)]
+        write_structure(Path(folder) / FEW, aspirins(1, known.data))
         files = {}
         for number, (structure, frames) in enumerate(structures.items()):
             file = Path(folder) / f"{number}.npz"

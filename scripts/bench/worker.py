@@ -40,9 +40,9 @@ class Contender:
     def use(self, file: str) -> None:
         """Take these structures."""
         with np.load(file) as stored:
-            arrays = {name: torch.from_numpy(stored[name]) for name in stored}
-        self.inputs = self.package.inputs(arrays)
-        self.labels = arrays["energy"].float(), arrays["forces"].float()
+            self.arrays = {name: torch.from_numpy(stored[name]) for name in stored}
+        self.inputs = self.package.inputs(self.arrays)
+        self.labels = self.arrays["energy"].float(), self.arrays["forces"].float()
 
     def step(self, train: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """Energies and forces; in training also the gradients of the loss by the weights, and the optimiser."""
@@ -68,10 +68,13 @@ class Contender:
             self.model.train(on).requires_grad_(on)
 
     def save(self, file: str) -> None:
-        """Keep weights, energies and forces."""
+        """Keep weights, and energies and forces, in float64 from a package that can switch: its float32 may be what is off."""
         self.train(False)
         parameters = getattr(self.package, "parameters", lambda model: dict(model.named_parameters()))(self.model)
-        results = dict(zip(("energy", "forces"), self.step(False), strict=True))
+        exactly = getattr(self.package, "exactly", None)
+        results = dict(
+            zip(("energy", "forces"), exactly(self.model, self.arrays) if exactly else self.step(False), strict=True)
+        )
         np.savez(file, **{name: value.detach().numpy() for name, value in (results | parameters).items()})
 
     def compare(self, peer: str, file: str) -> dict[str, float]:
