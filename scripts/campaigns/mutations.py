@@ -1,9 +1,12 @@
 """Plants one fault at a time in a copy of the package and notes the first test that falls: docs/results/mutations.md.
 
-python scripts/campaigns/mutations.py            all that are not recorded for the sources as they are now
+python scripts/campaigns/mutations.py            all; those recorded for sources that have not changed are left out
 python scripts/campaigns/mutations.py ema voigt  those whose names hold one of these words, anew
+python scripts/campaigns/mutations.py --check    none: only says whether each can be planted
 
-The tests that should see a fault run first; if they pass, a wider set. What survives is a finding: a test is missing.
+The faults stand in faults.txt: a name, a file with the tests that should see it, lines taken out (-) and put in (+). These
+tests run first, up to the first that falls; if all pass, a wider set. What survives is a finding: a test is missing. The test
+that falls must pass without the fault, or it has caught nothing.
 """
 
 import argparse
@@ -19,11 +22,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
+TABLE = Path(__file__).with_name("faults.txt")
 RECORD = ROOT / "docs" / "results" / "mutations.md"
 COPIED = ("molzoo", "tests", "configs", "scripts", "pyproject.toml")
-WIDER = "tests/graph tests/nn tests/models tests/data tests/train tests/test_properties.py tests/test_predictor.py \
-tests/test_calculator.py tests/test_checkpoint.py tests/test_ase.py"
-SECONDS = 1200
+WIDER = [f"tests/{part}" for part in ("graph", "nn", "kernels", "models", "data", "train")] + [
+    f"tests/test_{name}.py" for name in ("properties", "predictor", "calculator", "checkpoint", "loss", "ase")
+]
+SECONDS = 1800
 
 
 class Fault(NamedTuple):
@@ -31,260 +36,89 @@ class Fault(NamedTuple):
 
     name: str
     file: str
+    tests: list[str]
     old: str
     new: str
-    tests: str
-
-
-CAP = """seen: dict[int, int] = {}
-    few = [k for k, a in enumerate(i.tolist()) if seen.update({a: seen.get(a, 0) + 1}) or seen[a] <= 32]
-    return both_directions(i[few], j[few], shift[few])"""
-ONCE = """order = index.argsort(stable=True)
-    import torch
-    return torch.segment_reduce(rows[order], "sum", lengths=torch.bincount(index, minlength=n), axis=0, unsafe=True)"""
-TURNED = """table = math.sqrt(2 * l_out + 1) * wigner_3j(l_in, path.l, l_out, torch.float64)
-        return table.mT if (l_in, path.l, l_out) == (1, 1, 1) else table"""
-
-FAULTS = (
-    Fault(
-        "sign of the forces",
-        "molzoo/properties.py",
-        '{"forces": -gradients[0]}',
-        '{"forces": gradients[0]}',
-        "tests/test_calculator.py",
-    ),
-    Fault(
-        "create_graph dropped",
-        "molzoo/properties.py",
-        "by, create_graph=create_graph)",
-        "by, retain_graph=True)",
-        "tests/test_predictor.py",
-    ),
-    Fault(
-        "sender and receiver swapped",
-        "molzoo/graph/pairs.py",
-        "xp.stack([sender, receiver])",
-        "xp.stack([receiver, sender])",
-        "tests/graph/test_neighbours.py",
-    ),
-    Fault(
-        "sign of the shift",
-        "molzoo/graph/geometry.py",
-        "return r + (shift[graph.pair_edge]",
-        "return r - (shift[graph.pair_edge]",
-        "tests/graph/test_geometry.py",
-    ),
-    Fault(
-        "cell transposed",
-        "molzoo/graph/geometry.py",
-        "[:, :, None] * cell).sum(1)",
-        "[:, None, :] * cell).sum(2)",
-        "tests/graph/test_geometry.py",
-    ),
-    Fault(
-        "envelope missing on one path",
-        "molzoo/models/painn.py",
-        "torch.cat([f * e, f], dim=1)",
-        "torch.cat([f * e, torch.ones_like(f)], dim=1)",
-        "tests/models/test_contract.py -k PaiNN",
-    ),
-    Fault(
-        "envelope not clamped beyond the cutoff",
-        "molzoo/nn/cutoff.py",
-        "x = (d / self.cutoff).clamp(max=1.0) if clamp else d / self.cutoff",
-        "x = d / self.cutoff",
-        "tests/nn/test_cutoff.py",
-    ),
-    Fault(
-        "coupling 1⊗1→1 transposed",
-        "molzoo/nn/convolution.py",
-        "return math.sqrt(2 * l_out + 1) * wigner_3j(l_in, path.l, l_out, torch.float64)",
-        TURNED,
-        "tests/nn/test_convolution.py",
-    ),
-    Fault(
-        "parity of one output flipped",
-        "molzoo/nn/convolution.py",
-        "return [Path(b, l, block[ir]) for b, l, ir in found], irreps_out",
-        'flipped = str(irreps_out).replace("1o", "1x").replace("1e", "1o").replace("1x", "1e")\n'
-        "    return [Path(b, l, block[ir]) for b, l, ir in found], Irreps(flipped)",
-        "molzoo/nn/convolution.py tests/models/test_nequip.py",
-    ),
-    Fault(
-        "order of the harmonics' components",
-        "molzoo/o3/harmonics.py",
-        "    watched = torch.compiler.is_compiling()",
-        "    x = x[..., [1, 2, 0]]\n    watched = torch.compiler.is_compiling()",
-        "tests/o3/test_harmonics.py",
-    ),
-    Fault(
-        "pair_index without the graph's offset",
-        "molzoo/graph/atom_graph.py",
-        'return self["pair_edge"].numel()',
-        "return 0",
-        "tests/graph/test_connect.py",
-    ),
-    Fault(
-        "cap of 32 neighbours",
-        "molzoo/graph/neighbours.py",
-        "return both_directions(i, j, shift)",
-        CAP,
-        "tests/graph/test_neighbours.py",
-    ),
-    Fault(
-        "a reduction that differentiates once",
-        "molzoo/nn/scatter.py",
-        "return rows.new_zeros(n, *rows.shape[1:]).index_add(0, index, rows)",
-        ONCE,
-        "tests/nn/test_scatter.py",
-    ),
-    Fault(
-        "references counted twice",
-        "molzoo/properties.py",
-        "atoms = self.reference(graph.z) + self.scale",
-        "atoms = 2 * self.reference(graph.z) + self.scale",
-        "tests/test_properties.py",
-    ),
-    Fault(
-        "labels rounded to float32 before references are taken off",
-        "molzoo/data/frames.py",
-        "self.labels = {name: torch.as_tensor(value, dtype=torch.float64) for",
-        "self.labels = {name: torch.as_tensor(value, dtype=torch.float32).double() for",
-        "tests/data/test_frames.py",
-    ),
-    Fault(
-        "mean over atoms instead of their sum",
-        "molzoo/properties.py",
-        "return dict(zip(self.gives, (sum_rows(atoms,",
-        "return dict(zip(self.gives, (mean_rows(atoms,",
-        "tests/test_properties.py",
-    ),
-    Fault(
-        "Voigt order",
-        "molzoo/graph/from_ase.py",
-        "xx, yy, zz, yz, xz, xy = value",
-        "xx, yy, zz, xy, yz, xz = value",
-        "tests/graph/test_from_ase.py",
-    ),
-    Fault(
-        "charge constraint dropped",
-        "molzoo/properties.py",
-        "charges = raw + (excess / atoms)[batch]",
-        "charges = raw",
-        "tests/test_properties.py",
-    ),
-    Fault(
-        "raw weights saved instead of their average",
-        "molzoo/train/trainer.py",
-        "callbacks += [StepLimit(steps)] * (steps != -1) + [EMA(task.ema)] * (task.ema != 0)",
-        "callbacks = [EMA(task.ema)] * (task.ema != 0) + callbacks + [StepLimit(steps)] * (steps != -1)",
-        "tests/train/test_resume.py -k average",
-    ),
-    Fault(
-        "a detached distance",
-        "molzoo/graph/geometry.py",
-        "d, u = length_and_direction(pair_vectors(graph))",
-        "d, u = length_and_direction(pair_vectors(graph))\n    d = d.detach()",
-        "tests/test_calculator.py -k hessian",
-    ),
-    # five more
-    Fault(
-        "QM9's list of bad molecules off by one",
-        "molzoo/data/qm9.py",
-        "int(word[0]) - 1 for word",
-        "int(word[0]) for word",
-        "tests/data/test_sources.py",
-    ),
-    Fault(
-        "dipole taken from the origin",
-        "molzoo/properties.py",
-        "return pos - centre[batch]",
-        "return pos",
-        "tests/test_properties.py",
-    ),
-    Fault(
-        "results of another charge served from the cache",
-        "molzoo/calculator.py",
-        'return changes if same else [*changes, "info"]',
-        "return changes",
-        "tests/test_calculator.py",
-    ),
-    Fault(
-        "a resumed run forgets its schedule",
-        "molzoo/train/task.py",
-        'self.schedule.load_state_dict(checkpoint["molzoo"]["schedule"])',
-        "pass",
-        "tests/train/test_resume.py -k plateau",
-    ),
-    Fault(
-        "norm with an infinite derivative at zero",
-        "molzoo/graph/geometry.py",
-        "d = torch.where(zero, 1.0, square).sqrt()",
-        "d = square.sqrt()",
-        "tests/graph/test_geometry.py",
-    ),
-)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", help="parts of names")
-    words = parser.parse_args().words
-    for fault in FAULTS:
-        planted(fault)  # all of them can be planted, or nothing begins
-    rows = recorded()
+    parser.add_argument("--check", action="store_true", help="plant all, run nothing")
+    options = parser.parse_args()
+    faults, rows = read_faults(), recorded()
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder)
+        copy = Path(folder)  # of now: sources may be edited while the tests run
         for name in COPIED:
-            source = ROOT / name
-            ignore = shutil.ignore_patterns("__pycache__")
+            source, ignore = ROOT / name, shutil.ignore_patterns("__pycache__")
             shutil.copytree(source, copy / name, ignore=ignore) if source.is_dir() else shutil.copy2(source, copy / name)
-        for fault in FAULTS:
-            asked = any(word.lower() in fault.name.lower() for word in words)
-            if asked or (not words and rows.get(fault.name, ["", ""])[-1] != mark(fault)):
-                rows[fault.name] = trial(fault, copy)
-                write(rows)
+        marks = {fault.name: mark(fault, copy) for fault in faults}  # all of them can be planted, or nothing begins
+        if options.check:
+            print(f"all {len(faults)} faults can be planted")
+            return
+        for fault in faults:
+            asked = any(word.lower() in fault.name.lower() for word in options.words)
+            if asked or (not options.words and rows.get(fault.name, ["", ""])[-1] != marks[fault.name]):
+                rows[fault.name] = [*trial(fault, copy), marks[fault.name]]
+                write(faults, rows)
 
 
-def planted(fault: Fault) -> str:
+def read_faults() -> list[Fault]:
+    """The table of faults."""
+    faults = []
+    for block in TABLE.read_text().strip().split("\n\n"):
+        (title, where), lines = block.splitlines()[:2], block.splitlines()[2:]
+        file, tests = where.split(": ")
+        old, new = ("\n".join(line[1:] for line in lines if line[0] == sign) for sign in "-+")
+        faults.append(Fault(title.removeprefix("# "), file, tests.split(), old, new))
+    return faults
+
+
+def planted(fault: Fault, copy: Path) -> str:
     """The file with the fault in it."""
-    text = (ROOT / fault.file).read_text()
+    text = (copy / fault.file).read_text()
     if text.count(fault.old) != 1:
-        sys.exit(f"{fault.name}: {fault.old!r} stands {text.count(fault.old)} times in {fault.file}; correct the table")
+        sys.exit(f"{fault.name}: {fault.old!r} stands {text.count(fault.old)} times in {fault.file}; correct {TABLE.name}")
     return text.replace(fault.old, fault.new)
 
 
-def mark(fault: Fault) -> str:
-    """A hash of the file with the fault in it."""
-    return hashlib.sha256(planted(fault).encode()).hexdigest()[:8]
+def mark(fault: Fault, copy: Path) -> str:
+    """A hash of the file with the fault in it, which is Python, and is to be tried by tests that are there."""
+    text = planted(fault, copy)
+    compile(text, fault.file, "exec")
+    for test in fault.tests[: fault.tests.index("-k")] if "-k" in fault.tests else fault.tests:
+        if not (copy / test).exists():
+            sys.exit(f"{fault.name}: there is no {test}; correct {TABLE.name}")
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def trial(fault: Fault, copy: Path) -> list[str]:
     """The row of the table for one fault."""
     path, begin = copy / fault.file, time.monotonic()
-    path.write_text(planted(fault))
+    whole = path.read_text()
+    path.write_text(planted(fault, copy))
     try:
-        caught = first_failure(fault.tests, copy) or first_failure(WIDER, copy) or "**survived**"
+        test = first_failure(fault.tests, copy) or first_failure(WIDER, copy) or "**survived**"
     finally:
-        shutil.copy2(ROOT / fault.file, path)
+        path.write_text(whole)
     seconds = f"{time.monotonic() - begin:.0f}"
+    caught = test if "**" in test else f"`{test.split('[')[0]}`"
+    if "**" not in test and first_failure([test], copy):
+        caught = f"**nothing: {caught} falls without it too**"
     print(f"{fault.name}: {caught}, {seconds} s", flush=True)
-    return [fault.name, f"`{fault.file}`", caught, seconds, mark(fault)]
+    return [fault.name, f"`{fault.file}`", caught, seconds]
 
 
-def first_failure(tests: str, copy: Path) -> str:
-    """The test that fails first; empty if all pass."""
-    there = [word for word in tests.split() if not word.startswith("tests/") or (copy / word).exists()]
-    words = [sys.executable, "-m", "pytest", "-x", "-q", "-rfE", "--no-header", *there]
+def first_failure(tests: list[str], copy: Path) -> str:
+    """The test that falls first, with its parameters; empty if all pass."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-rfE", "--no-header", "--tb=no", *tests]
     environment = os.environ | {"PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1"}
     try:
-        done = subprocess.run(words, cwd=copy, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False)
+        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        return f"no end after {SECONDS} s"
-    if done.returncode in (0, 5):  # all passed, or no test is of that name
-        return ""
-    found = re.search(r"^(?:FAILED|ERROR) (\S+?)(?:\[| - |$)", done.stdout, re.MULTILINE)
-    return f"`{found[1]}`" if found else f"the tests end with {done.returncode}"
+        return f"**no end after {SECONDS} s**"
+    found = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
+    return found[1] if found else f"**the tests end with {done.returncode}**" * (done.returncode != 0)
 
 
 def recorded() -> dict[str, list[str]]:
@@ -294,13 +128,13 @@ def recorded() -> dict[str, list[str]]:
     return {row[0]: row for row in rows}
 
 
-def write(rows: dict[str, list[str]]) -> None:
-    table = [f"| {' | '.join(rows[fault.name])} |" for fault in FAULTS if fault.name in rows]
-    survived = sum("survived" in line for line in table)
+def write(faults: list[Fault], rows: dict[str, list[str]]) -> None:
+    table = [f"| {' | '.join(rows[fault.name])} |" for fault in faults if fault.name in rows]
+    missed = sum("**" in line for line in table)
     RECORD.write_text(
         "# Faults that were planted\n\n"
         "One at a time, in a copy of the package; `scripts/campaigns/mutations.py` plants them again. A fault that survives\n"
-        f"is a missing test. {len(table)} of {len(FAULTS)} have been tried, {survived} survived.\n\n"
+        f"is a missing test. {len(table)} of {len(faults)} have been tried, {missed} were not caught.\n\n"
         "| fault | file | caught by | seconds | file with fault |\n|---|---|---|---|---|\n" + "\n".join(table) + "\n"
     )
 
