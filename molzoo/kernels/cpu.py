@@ -34,6 +34,8 @@ The derivative by {slot}, along tangents of: {tangents}.
 
 import numba
 
+from molzoo.kernels.prefetch import prefetch
+
 
 @numba.njit(cache={cache}, nogil=True, error_model="numpy", boundscheck=False, fastmath={{"reassoc", "contract", "nsz"}})
 '''

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable
 from itertools import groupby
 
+from molzoo.kernels.hints import Hints
 from molzoo.kernels.products import WHERE, Sum, couplings, factors, sums
 from molzoo.kernels.program import ConvolutionProgram
 
@@ -36,12 +37,13 @@ def _number(value: float) -> str:
 
 def _edges_of_row(program: ConvolutionProgram, slot: str, tangents: str) -> list[str]:
     """Rows of g, x or w: vectors over channels, summed over edges."""
-    inner = [*_rows_of_edge(slot, tangents), *_couplings(program, tangents)]
+    hints = Hints(program, slot)
+    inner = [*hints.of_edge("q"), *_rows_of_edge(slot, tangents), *_couplings(program, tangents)]
     wanted = list(sums(program, slot, tangents, _number))
     for channels, group in groupby(wanted, key=lambda one: one.channels):
         of_width = list(group)
         for begin in range(0, len(of_width), _SUMS):
-            inner += _channel_loop(program, channels, of_width[begin : begin + _SUMS], slot)
+            inner += _channel_loop(program, channels, of_width[begin : begin + _SUMS], slot, hints)
     if program.over_channels(slot):
         inner = [*(f"s{p} = one(0)" for p in range(program.dim[slot])), *inner]
         inner += [f"acc[{p}] += s{p}" for p in range(program.dim[slot])]
@@ -51,9 +53,15 @@ def _edges_of_row(program: ConvolutionProgram, slot: str, tangents: str) -> list
 def _edge_of_row(program: ConvolutionProgram, tangents: str) -> list[str]:
     """Rows of Y: one edge each, numbers summed over channels. Harmonics of one degree share a loop, for they share products."""
     degree = lambda one: (math.isqrt(one.row), one.channels)  # noqa: E731
-    lines = ["e = order[row]", *_rows_of_edge("Y", tangents), *(f"s{n} = one(0)" for n in range(program.n_harmonics))]
+    hints = Hints(program, "Y")
+    lines = [
+        "e = order[row]",
+        *hints.of_edge("row"),
+        *_rows_of_edge("Y", tangents),
+        *(f"s{n} = one(0)" for n in range(program.n_harmonics)),
+    ]
     for (_, channels), group in groupby(sorted(sums(program, "Y", tangents, _number), key=degree), key=degree):
-        lines += _channel_loop(program, channels, list(group), "Y")
+        lines += _channel_loop(program, channels, list(group), "Y", hints)
     return [*lines, *(f"out[e, {n}] = s{n}" for n in range(program.n_harmonics))]
 
 
@@ -70,10 +78,12 @@ def _couplings(program: ConvolutionProgram, tangents: str) -> list[str]:
     ]
 
 
-def _channel_loop(program: ConvolutionProgram, channels: int, wanted: list[Sum], slot: str) -> list[str]:
+def _channel_loop(program: ConvolutionProgram, channels: int, wanted: list[Sum], slot: str, hints: Hints) -> list[str]:
     """A loop over channels that adds to numbers s of an edge, or to the columns of a row."""
+    read = list(factors(one.value for one in wanted))
+    asked = hints.of_loop([*read, *(("o", one.row, "") for one in wanted)], 1 if program.scalar_weights else channels)
     once, each = [], []
-    for letter, row, end in factors(one.value for one in wanted):
+    for letter, row, end in read:
         column = program.begins[letter][row]
         if letter == "w" and program.scalar_weights:
             once.append(f"w{row}{end} = w{end}s[{column}]")
@@ -81,4 +91,4 @@ def _channel_loop(program: ConvolutionProgram, channels: int, wanted: list[Sum],
             each.append(f"{letter}{row}{end} = {letter}{end}s[{column} + c]")
     number = program.over_channels(slot)
     adds = [f"{f's{one.row}' if number else f'acc[{program.begins[slot][one.row]} + c]'} += {one.value}" for one in wanted]
-    return [*once, f"for c in range({channels}):", *_indent(4, [*each, *adds])]
+    return [*asked, *once, f"for c in range({channels}):", *_indent(4, [*each, *adds])]

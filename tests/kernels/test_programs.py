@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import subprocess
 import sys
 from unittest.mock import patch
@@ -30,9 +31,20 @@ GRAPHS = {
 
 def uncompiled(key, slot, tangents):
     """The loop as plain Python."""
-    names = {}
+    names = {"prefetch": lambda *_: None}
     exec(source.function("kernel", ConvolutionProgram.of(key), slot, tangents), names)
     return names["kernel"]
+
+
+def test_each_line_of_the_weights_is_fetched_once_where_there_is_enough_to_compute():
+    three = tuple(tuple(Term(p, n, p, 1.0) for n in range(3)) for p in range(2))
+    program = ConvolutionProgram((40, 24), 3, (40, 24), three)
+    for slot, array in (("g", "w"), ("x", "w"), ("Y", "w"), ("w", "out")):
+        found = re.findall(rf"prefetch\({array}, [ow]_later \+ (\d+)\)", source.function("kernel", program, slot, ""))
+        assert sorted(found) == ["0", "16", "32", "48"], slot
+    assert "prefetch(w_, w_later + 48)" in source.function("kernel", program, "g", "w")
+    one = ConvolutionProgram((64,), 1, (64,), ((Term(0, 0, 0, 1.0),),))
+    assert "prefetch" not in source.function("kernel", one, "g", "")
 
 
 @given(st.randoms(use_true_random=False))
