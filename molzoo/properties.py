@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from molzoo.data.facts import DataFacts
-from molzoo.graph import AtomGraph, length_and_direction
+from molzoo.graph import AtomGraph, length_and_direction, pair_vectors
 from molzoo.models import TABLE
-from molzoo.nn import mean_rows, sum_rows
+from molzoo.nn import Repulsion, mean_rows, sum_rows
 from molzoo.o3 import CartesianTensor, Irreps
 from molzoo.quantities import QUANTITIES, quantity
 from molzoo.shapes import Float, Tensor
@@ -63,11 +63,11 @@ class Property(nn.Module):
 
 
 class SumOverAtoms(Property):
-    """An extensive scalar, y = Σ_i (y_ref[Z_i] + scale[Z_i] · out_i).
+    """An extensive scalar, y = Σ_i (y_ref[Z_i] + scale[Z_i] · out_i), and Σ_{i<j} V(d_ij) where atoms shall repel each other.
 
     Args:
-        name: which; ``energy`` also gives ``energies``, the terms of the sum.
-        facts: references and scales.
+        name: which; ``energy`` also gives ``energies``, the terms of the sum: of a V, each atom has a half.
+        facts: references and scales, and whether the energy has a repulsion V (:class:`~molzoo.nn.Repulsion`).
     """
 
     reads = Irreps("0e")
@@ -78,10 +78,15 @@ class SumOverAtoms(Property):
         self.reference = PerElement(facts.references.get(name, {}))
         factors = dict.fromkeys(range(119), 1.0) | facts.element_scales.get(name, {})
         self.scale = PerElement({z: facts.scales.get(name, 1.0) * factor for z, factor in factors.items()})
+        self.repulsion = Repulsion() if name == "energy" and facts.repulsion else None
 
     def forward(self, out: Float[Tensor, "N 1"], graph: AtomGraph) -> Predictions:
         """The sum of each graph."""
         atoms = self.reference(graph.z) + self.scale(graph.z) * out[:, 0].double()
+        if self.repulsion is not None:
+            pair = graph.edge_index[:, graph.pair_edge]
+            half = self.repulsion(*graph.z[pair], pair_vectors(graph)) / 2
+            atoms = atoms + sum_rows(torch.cat([half, half]), pair.flatten(), len(atoms))
         return dict(zip(self.gives, (sum_rows(atoms, batch_of(graph), graph.n_graphs), atoms), strict=False))
 
 

@@ -120,6 +120,7 @@ def _of_file(path: str) -> str:
         **{f"references, {name}": _references(values) for name, values in known.references.items()},
         "scales": _words({name: f"{value:.4g}" for name, value in known.scales.items()}) or "1",
         **{f"factors, {name}": _references(values) for name, values in known.element_scales.items()},
+        **({"repulsion": "of nuclei nearer than bonded (ZBL)"} if known.repulsion else {}),
         **({"notes": " ".join(known.notes)} if known.notes else {}),
         "written by": f"molzoo {card['molzoo']}, torch {card['torch']}",
         "conventions": "; ".join(f"{key}: {value}" for key, value in card["conventions"].items()),

@@ -35,6 +35,7 @@ class DataFacts:
         means: mean of each intensive quantity.
         scales: size of what is left for the network, by quantity.
         element_scales: factors of the scale for single elements, by quantity; 1 where nothing is said.
+        repulsion: whether energies begin with a repulsion of nuclei, so that the network learns the rest.
         shortest: least distance of two elements, Å, by their symbols in the order of atomic numbers ("H-C").
         n_neighbours: fewest and most of an atom.
         notes: sentences for the data card.
@@ -50,6 +51,7 @@ class DataFacts:
     means: dict[str, float] = field(default_factory=dict)
     scales: dict[str, float] = field(default_factory=dict)
     element_scales: dict[str, dict[int, float]] = field(default_factory=dict)
+    repulsion: bool = False
     shortest: dict[str, float] = field(default_factory=dict)
     n_neighbours: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

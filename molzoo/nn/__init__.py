@@ -12,6 +12,7 @@ from molzoo.nn.mlp import dense, mlp, orthogonal_dense
 from molzoo.nn.radial import BesselBasis, GaussianBasis, RadialName, radial_basis
 from molzoo.nn.radial_table import EVERY_LAYER, RadialTable
 from molzoo.nn.readout import LayerwiseReadout, Linear, ScalarReadout, only
+from molzoo.nn.repulsion import Repulsion
 from molzoo.nn.scatter import mean_rows, sum_rows
 from molzoo.nn.soft_one_hot import bessel, soft_one_hot_linspace, soft_unit_step
 from molzoo.nn.spherical_basis import LearnedBesselBasis, SphericalBesselBasis, legendre
@@ -38,6 +39,7 @@ __all__ = [
     "Path",
     "RadialName",
     "RadialTable",
+    "Repulsion",
     "ResidualLayer",
     "ScalarReadout",
     "ShiftedSoftplus",

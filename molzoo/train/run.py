@@ -9,6 +9,7 @@ import signal
 import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +184,7 @@ def report(predictor: Predictor, data: Data, folder: Path, record: dict[str, Any
 
 def _predictor(model: str, data: Data, task: Settings, arguments: Mapping[str, Any], state: State) -> tuple[Predictor, str]:
     """The untrained Predictor, perhaps with weights of another run, and what there is to tell of these."""
-    facts = data.prepare(list(task.loss), _cutoff(model, arguments), task.references)
+    facts = replace(data.prepare(list(task.loss), _cutoff(model, arguments), task.references), repulsion=task.repulsion)
     if not len(data.splits.val):
         raise ValueError("no frame is left to validate on; give data.val a count such as 50 or a fraction such as 0.1")
     if state is not None:

@@ -24,6 +24,8 @@ class Settings:
         stop_patience: stop after so many validations without improvement; 0 for never.
         references: energies of free atoms taken off extensive labels: ``least_squares``, ``isolated``, ``none``, or eV by
             element symbol.
+        repulsion: begin with the repulsion of nuclei nearer than bonded, which no training data show: for relaxations from bad
+            structures and for hot runs.
         init_from: a model.pt whose weights to start from, where names and shapes agree.
         freeze: patterns of parameter names that stay as they are, e.g. ``model.embedding*``.
     """
@@ -39,6 +41,7 @@ class Settings:
     ema: float = 0.999
     stop_patience: int = 0
     references: str | dict[str, float] = "least_squares"
+    repulsion: bool = False
     init_from: str | None = None
     freeze: list[str] = field(default_factory=list)
 
