@@ -108,7 +108,8 @@ def test_norm_activation_equals_e3nn(irreps, options, layout):
         lambda: NormActivation(irreps, torch.sigmoid, layout=layout, **options),
         lambda: e3nn.nn.NormActivation(e3nn.o3.Irreps(irreps), torch.sigmoid, **options),
     )
-    same(ours, theirs, randn(irreps, 3))
+    x = randn(irreps, 3)
+    same(ours, theirs, x + 0.2 * x.sign())  # second derivatives amplify rounding by 1/norm²
 
 
 @pytest.mark.parametrize("normalize", [True, False])
