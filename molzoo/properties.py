@@ -4,6 +4,7 @@ A :class:`Property` says which irreps it reads of each atom and turns them into 
 by :func:`derivatives`. References, scales and means are fixed float64 numbers: no cast of the network rounds them.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -78,7 +79,7 @@ class SumOverAtoms(Property):
         self.reference = PerElement(facts.references.get(name, {}))
         factors = dict.fromkeys(range(119), 1.0) | facts.element_scales.get(name, {})
         self.scale = PerElement({z: facts.scales.get(name, 1.0) * factor for z, factor in factors.items()})
-        self.repulsion = Repulsion() if name == "energy" and facts.repulsion else None
+        self.repulsion = Repulsion(facts.cutoff or math.inf) if name == "energy" and facts.repulsion else None
 
     def forward(self, out: Float[Tensor, "N 1"], graph: AtomGraph) -> Predictions:
         """The sum of each graph."""

@@ -100,7 +100,7 @@ class SchNet(AtomisticModel):
     def radial_weights(
         self, d: Float[Tensor, " P"], clamp: bool = True, layers: slice = EVERY_LAYER
     ) -> list[Float[Tensor, "P n_filters"]]:
-        """W(d)/f(d) of each interaction, or of some."""
+        """W(d)/f(d) of each interaction, or of some; smooth everywhere, so that there is nothing to clamp."""
         e = self.radial(d).to(self.dtype)
         return [interaction.get_submodule("filter")(e) for interaction in list(self.interactions)[layers]]
 

@@ -174,7 +174,7 @@ class TFN(AtomisticModel):
     def radial_weights(
         self, d: Float[Tensor, " P"], clamp: bool = True, layers: slice = EVERY_LAYER
     ) -> list[Float[Tensor, "P _"]]:
-        """R(d) of each layer, or of some."""
+        """R(d) of each layer, or of some; smooth everywhere, so that there is nothing to clamp."""
         e = self.radial(d).to(self.dtype)
         return [layer.get_submodule("radial")(e) for layer in list(self.layers)[layers]]
 

@@ -4,6 +4,8 @@ Training data hold no atoms at half a bond's length, so there a network says any
 run falls into.
 """
 
+import math
+
 import torch
 from torch import nn
 
@@ -22,15 +24,19 @@ class Repulsion(nn.Module):
     Stopping and Range of Ions in Solids, 1985); R are covalent radii (B. Cordero et al., Dalton Trans. 2832, 2008), and
     f = (1 − u)³ (1 + 3u + 6u²) for u < 1 is C² at u = 1.
 
+    Args:
+        cutoff: length in Å beyond which no pairs are listed; a longer R_i + R_j ends there.
+
     >>> z, r = torch.tensor([6, 6, 6]), torch.tensor([[0.5, 0.0, 0.0], [1.0, 0.0, 0.0], [1.6, 0.0, 0.0]])
     >>> Repulsion()(z, torch.tensor([1, 1, 6]), r).round(decimals=2).tolist()
     [14.78, 0.01, 0.0]
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cutoff: float = math.inf) -> None:
         super().__init__()
         from ase.data import covalent_radii
 
+        self.cutoff = cutoff
         self.radius = torch.as_tensor(covalent_radii, dtype=torch.float64)  # not a buffer: casts would round it
 
     def forward(self, z_i: Int[Tensor, " P"], z_j: Int[Tensor, " P"], r: Float[Tensor, "P 3"]) -> Float[Tensor, " P"]:
@@ -39,5 +45,5 @@ class Repulsion(nn.Module):
         Z_i, Z_j, R = z_i.double(), z_j.double(), self.radius.to(r.device)
         x = d * (Z_i**0.23 + Z_j**0.23) / (0.88534 * _BOHR)
         phi = sum(c * torch.exp(-b * x) for c, b in _SCREENING)
-        u = (d / (R[z_i] + R[z_j])).clamp(max=1.0)
+        u = (d / (R[z_i] + R[z_j]).clamp(max=self.cutoff)).clamp(max=1.0)
         return _COULOMB * Z_i * Z_j / d * phi * (1 - u) ** 3 * (1 + u * (3 + 6 * u))

@@ -92,7 +92,7 @@ def keep_rows(logger: CSVLogger, before: int) -> None:
 
 
 def with_scales_of(path: str, model: str, facts: DataFacts) -> DataFacts:
-    """``facts`` with the scales that the model at ``path`` was trained with: its outputs are in these units.
+    """``facts`` with the scales and the repulsion that the model at ``path`` was trained with: units and origin of its outputs.
 
     Raises:
         ValueError: it is another model.
@@ -102,7 +102,8 @@ def with_scales_of(path: str, model: str, facts: DataFacts) -> DataFacts:
         raise ValueError(f"{path!r} is a {card['model']}; it cannot start a {row(model).name}: type 'model: {card['model']}'")
     theirs = DataFacts.from_dict(card["facts"])
     scales = {name: theirs.scales.get(name, scale) for name, scale in facts.scales.items()}
-    return replace(facts, scales=scales, element_scales=theirs.element_scales)
+    repulsion = facts.repulsion or theirs.repulsion
+    return replace(facts, scales=scales, element_scales=theirs.element_scales, repulsion=repulsion)
 
 
 def copy_weights(predictor: Predictor, path: str) -> str:

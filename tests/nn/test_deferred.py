@@ -1,4 +1,4 @@
-"""Weights made a block of pairs at a time: the same energies, forces and Hessians, of every model that has such weights."""
+"""Weights made a block of pairs at a time: the same energies, forces and their gradients, in every model that has such."""
 
 import pytest
 import torch
@@ -28,9 +28,15 @@ def test_energies_forces_and_stress_are_the_same(name, knots, backend, blocks, p
     model, graph = predictor(name, radial_knots=knots).double(), structure("crystal")
     names = ["energy", "forces", "stress"]
     with use_backend(backend):
-        whole = model(graph, names)
+        whole = model(graph, names, create_graph=True)
         small(7)
-        parts = model(graph, names)
+        parts = model(graph, names, create_graph=True)
+        weights = [parameter for parameter in model.parameters() if parameter.ndim]
+        further = [
+            torch.autograd.grad(found["forces"].square().sum(), weights, materialize_grads=True) for found in (parts, whole)
+        ]
     assert len(set(sums)) > 2
     for quantity in names:
         torch.testing.assert_close(parts[quantity], whole[quantity], rtol=1e-10, atol=1e-10)
+    for a, b in zip(*further, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)

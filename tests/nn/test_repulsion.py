@@ -14,6 +14,7 @@ from molzoo.graph import AtomGraph
 from molzoo.nn import Repulsion
 from molzoo.predictor import Predictor
 from molzoo.train import Settings
+from molzoo.train.start import with_scales_of
 
 F64 = torch.float64
 
@@ -44,6 +45,13 @@ def test_is_smooth_to_second_order_and_ends_at_a_bonds_length():
             derivatives += torch.autograd.grad(derivatives[-1].sum(), x, create_graph=True)
         assert all(abs(float(y)) <= (0 if exactly else 0.2) for y in derivatives), d
         assert all(torch.isfinite(y).all() for y in derivatives)
+
+
+def test_ends_at_a_cutoff_that_comes_before_the_bonds_length():
+    caesium = torch.tensor([55])  # R_i + R_j = 4.88 Å
+    d = torch.tensor([3.0], dtype=F64)
+    assert float(Repulsion()(caesium, caesium, along_x(d))) > 0
+    assert float(Repulsion(3.0)(caesium, caesium, along_x(d))) == 0
 
 
 def test_atoms_that_coincide_have_finite_energies_and_no_force():
@@ -84,6 +92,11 @@ def test_a_run_and_its_file_remember_it(tmp_path):
     for predictor in (molzoo.load(tmp_path / "model.pt"), copied(fitted, tmp_path / "copy.pt")):
         assert predictor.facts.repulsion
         assert torch.equal(predictor(pressed)["energy"], fitted.eval()(pressed)["energy"])
+
+
+def test_a_model_that_is_trained_further_keeps_it(tmp_path):
+    save(Predictor("SchNet", ["energy"], facts=DataFacts(repulsion=True)), tmp_path / "first.pt")
+    assert with_scales_of(str(tmp_path / "first.pt"), "SchNet", DataFacts()).repulsion
 
 
 def copied(predictor: Predictor, path):
