@@ -34,7 +34,7 @@ The derivative by {slot}, along tangents of: {tangents}.
 
 import numba
 
-from molzoo.kernels.prefetch import prefetch
+from molzoo.kernels.pointers import prefetch, row_of
 
 
 @numba.njit(cache={cache}, nogil=True, error_model="numpy", boundscheck=False, fastmath={{"reassoc", "contract", "nsz"}})

@@ -26,33 +26,34 @@ class Hints:
     Args:
         program: the convolution.
         slot: which argument is left open.
+        tangents: the arguments that have tangents.
     """
 
-    def __init__(self, program: ConvolutionProgram, slot: str) -> None:
-        self._program, self._slot, self._asked = program, slot, set[tuple[str, str, int]]()
+    def __init__(self, program: ConvolutionProgram, slot: str, tangents: str) -> None:
+        self._program, self._slot, self._tangents, self._asked = program, slot, tangents, set[tuple[str, int]]()
         enough = sum(map(len, program.paths)) >= _ENOUGH * len(program.paths)
         self._fetched = _FETCHED[slot] if enough else ""
 
     def of_edge(self, place: str) -> list[str]:
-        """Which edge comes later, and where its rows begin; ``place`` is that of this edge in the order of edges."""
+        """Which edge comes later, and its rows; ``place`` is that of this edge in the order of edges."""
         if not self._fetched:
             return []
-        rows = {letter: f"{index}[later]" for letter, index in WHERE.items()} | {"o": f"min(row + {AHEAD}, len(ptr) - 2)"}
-        begins = (f"{letter}_later = {rows[letter]} * {self._program.dim[self._like(letter)]}" for letter in self._fetched)
-        return [f"later = order[min({place} + {AHEAD}, len(order) - 1)]", *begins]
+        dim = self._program.dim
+        ends = lambda letter: ["", "_"] if letter in self._tangents else [""]  # noqa: E731
+        pairs = [(letter, end) for letter in self._fetched.replace("o", "") for end in ends(letter)]
+        rows = [f"{letter}{end}_later = row_of({letter}{end}, {dim[letter]} * {WHERE[letter]}[later])" for letter, end in pairs]
+        if "o" in self._fetched:
+            rows.append(f"out_later = row_of(out, {dim[self._slot]} * min(row + {AHEAD}, len(ptr) - 2))")
+        return [f"later = order[min({place} + {AHEAD}, len(order) - 1)]", *rows]
 
     def of_loop(self, rows: Iterable[tuple[str, int, str]], channels: int) -> list[str]:
         """Requests for what a loop over so many channels reads and writes: rows by letter, number and end of their names."""
-        wanted: list[tuple[str, str, int]] = []
+        wanted: list[tuple[str, int]] = []
         for letter, row, end in rows:
             if letter in self._fetched:
-                begin = self._program.begins[self._like(letter)][row]
+                begin = self._program.begins[self._slot if letter == "o" else letter][row]
                 lines = range(begin // _LINE, (begin + channels - 1) // _LINE + 1)
-                wanted += [(letter, "out" if letter == "o" else letter + end, line) for line in lines]
+                wanted += [("out" if letter == "o" else letter + end, line) for line in lines]
         new = [line for line in dict.fromkeys(wanted) if line not in self._asked]
         self._asked.update(new)
-        return [f"prefetch({array}, {letter}_later + {line * _LINE})" for letter, array, line in new]
-
-    def _like(self, letter: str) -> str:
-        """The argument that has rows like these."""
-        return self._slot if letter == "o" else letter
+        return [f"prefetch({array}_later, {line * _LINE})" for array, line in new]

@@ -37,8 +37,8 @@ def _number(value: float) -> str:
 
 def _edges_of_row(program: ConvolutionProgram, slot: str, tangents: str) -> list[str]:
     """Rows of g, x or w: vectors over channels, summed over edges."""
-    hints = Hints(program, slot)
-    inner = [*hints.of_edge("q"), *_rows_of_edge(slot, tangents), *_couplings(program, tangents)]
+    hints = Hints(program, slot, tangents)
+    inner = [*hints.of_edge("q"), *_rows_of_edge(program, slot, tangents), *_couplings(program, tangents)]
     wanted = list(sums(program, slot, tangents, _number))
     for channels, group in groupby(wanted, key=lambda one: one.channels):
         of_width = list(group)
@@ -47,33 +47,37 @@ def _edges_of_row(program: ConvolutionProgram, slot: str, tangents: str) -> list
     if program.over_channels(slot):
         inner = [*(f"s{p} = one(0)" for p in range(program.dim[slot])), *inner]
         inner += [f"acc[{p}] += s{p}" for p in range(program.dim[slot])]
-    return ["acc = out[row]", "acc[:] = 0", "for q in range(ptr[row], ptr[row + 1]):", "    e = order[q]", *_indent(4, inner)]
+    width = program.dim[slot]
+    first = [f"acc = row_of(out, {width} * row)", f"for c in range({width}):", "    acc[c] = 0"]
+    return [*first, "for q in range(ptr[row], ptr[row + 1]):", "    e = order[q]", *_indent(4, inner)]
 
 
 def _edge_of_row(program: ConvolutionProgram, tangents: str) -> list[str]:
     """Rows of Y: one edge each, numbers summed over channels. Harmonics of one degree share a loop, for they share products."""
     degree = lambda one: (math.isqrt(one.row), one.channels)  # noqa: E731
-    hints = Hints(program, "Y")
+    hints = Hints(program, "Y", tangents)
     lines = [
         "e = order[row]",
         *hints.of_edge("row"),
-        *_rows_of_edge("Y", tangents),
+        *_rows_of_edge(program, "Y", tangents),
         *(f"s{n} = one(0)" for n in range(program.n_harmonics)),
     ]
     for (_, channels), group in groupby(sorted(sums(program, "Y", tangents, _number), key=degree), key=degree):
         lines += _channel_loop(program, channels, list(group), "Y", hints)
-    return [*lines, *(f"out[e, {n}] = s{n}" for n in range(program.n_harmonics))]
+    lines.append(f"outs = row_of(out, {program.n_harmonics} * e)")
+    return [*lines, *(f"outs[{n}] = s{n}" for n in range(program.n_harmonics))]
 
 
-def _rows_of_edge(slot: str, tangents: str) -> list[str]:
-    """Rows of x, w, g that belong to edge e, and of their tangents."""
-    names = [name + end for name in WHERE if name != slot for end in (["", "_"] if name in tangents else [""])]
-    return [f"{name}s = {name}[{WHERE[name[0]]}[e]]" for name in names]
+def _rows_of_edge(program: ConvolutionProgram, slot: str, tangents: str) -> list[str]:
+    """Rows of x, w, g and Y that belong to edge e, and of their tangents."""
+    places = {name: f"{index}[e]" for name, index in WHERE.items()} | {"Y": "e"}
+    names = [name + end for name in places if name != slot for end in (["", "_"] if name in tangents else [""])]
+    return [f"{name}s = row_of({name}, {program.dim[name[0]]} * {places[name[0]]})" for name in names]
 
 
 def _couplings(program: ConvolutionProgram, tangents: str) -> list[str]:
     return [
-        f"{name} = {' + '.join(f'{_number(value)} * Y{end}[e, {n}]' for n, value in terms)}"
+        f"{name} = {' + '.join(f'{_number(value)} * Y{end}s[{n}]' for n, value in terms)}"
         for name, end, terms in couplings(program, tangents)
     ]
 
