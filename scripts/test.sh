@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that must hold: style, import floors, types, all tests and the examples in docstrings and README.
-# Arguments go to pytest, e.g. scripts/test.sh tests/nn -k cutoff
+# Arguments go to pytest, e.g. scripts/test.sh tests/nn -k cutoff; without any, all cores (four at most) share the tests.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -20,5 +20,6 @@ lint-imports --no-cache
 step="mypy (types)"
 mypy
 step="pytest"
+[ $# -gt 0 ] || set -- --numprocesses auto --maxprocesses 4 --dist worksteal
 python -m pytest "$@"
 echo "tests: all passed"
