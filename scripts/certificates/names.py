@@ -16,4 +16,5 @@ FIXTURES = {  # file under tests/fixtures: (peer, model, its arguments)
     "nequip_l2": ("nequip", "NequIP", TUTORIAL | {"l_max": 2}),
     "nequip_preset_s": ("nequip", "NequIP", PRESET | {"n_layers": 2, "l_max": 1, "channels": [128, 64]}),
     "nequip_preset_m": ("nequip", "NequIP", PRESET | {"n_layers": 4, "l_max": 2, "channels": [128, 64, 32]}),
+    "nequip_preset_l": ("nequip", "NequIP", PRESET | {"n_layers": 6, "l_max": 3, "channels": [128, 64, 32, 32]}),
 }

@@ -27,6 +27,7 @@ MODELS = {  # fixture: (arguments, parameters)
     "nequip_l2": (TUTORIAL | {"l_max": 2}, 765_120),
     "nequip_preset_s": (PRESET | {"num_layers": 2, "l_max": 1, "num_features": [128, 64]}, 613_664),
     "nequip_preset_m": (PRESET | {"num_layers": 4, "l_max": 2, "num_features": [128, 64, 32]}, 3_186_976),
+    "nequip_preset_l": (PRESET | {"num_layers": 6, "l_max": 3, "num_features": [128, 64, 32, 32]}, 6_833_440),
 }
 
 

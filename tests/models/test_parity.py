@@ -20,6 +20,7 @@ NAMES = [
     "nequip_l2",
     "nequip_preset_s",
     "nequip_preset_m",
+    "nequip_preset_l",
 ]
 N_PARAMETERS = {"SchNet": 455_809, "PaiNN": 589_057, "DimeNet": 2_100_070, "DimeNetPP": 1_885_830}
 
