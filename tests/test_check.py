@@ -306,6 +306,19 @@ def test_what_does_not_apply_says_why():
     assert reasons["additivity"] == "the model gives no plain sum over atoms"
 
 
+def test_a_model_that_predicts_nothing_in_a_crystal_is_not_blamed():
+    predictor = Predictor("PaiNN", ["polarizability"], {"channels": 8, "n_layers": 1}).double()
+    assert check(predictor, [molecule("H2O"), bulk("Cu")]).holds
+
+
+def test_a_model_of_ions_is_not_asked_for_two_cells():
+    made_for_ions = made(names=("energy", "forces"), facts=DataFacts(elements=[1, 6, 8], charges=[1.0]))
+    report = check(made_for_ions, [graph for graph in examples(made_for_ions.facts) if graph.pbc.any()])
+    reasons = {verdict.law.name: verdict.why_not for verdict in report.verdicts if verdict.why_not}
+    assert report.holds
+    assert reasons["supercell"] == "no neutral periodic structure"
+
+
 def test_a_batch_is_refused():
     batch = Batch.from_data_list([from_ase(molecule("H2O"))] * 2)
     with pytest.raises(ValueError, match="a batch of 2 structures cannot be checked as one; give a list"):

@@ -1,5 +1,8 @@
 """The Predictor: what it takes, what it refuses, and what autograd sees of it."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch_geometric.data import Batch, Data
@@ -98,6 +101,17 @@ def test_elements_that_were_never_learned_are_refused_by_name(structure, predict
     made(structure("C2H2"))
 
 
+def test_elements_that_a_model_was_not_made_for_are_refused_by_name(structure, predictor):
+    with pytest.raises(ValueError, match="never learned O; it was made for H, C"):
+        predictor("NequIP", elements=[1, 6])(structure("water"))
+
+
+@pytest.mark.parametrize("name", ["TFN", "NequIP"])
+def test_atoms_without_neighbours_on_average_are_refused(name, predictor):
+    with pytest.raises(ValueError, match="must be above 0 but is 0; if it was counted in your data, the cutoff is too short"):
+        predictor(name, avg_n_neighbours=0.0)
+
+
 def test_charges_that_were_never_learned_are_refused(structure, predictor):
     made = predictor("SchNet", facts=DataFacts(elements=[1, 6, 8], charges=[0.0]))
     with pytest.raises(ValueError, match=r"never learned structures of total charge -1; it was trained on charge \+0"):
@@ -170,3 +184,22 @@ def test_positions_far_from_the_origin_lose_nothing_in_float32(structure, predic
     made, graph = predictor("PaiNN", dtype=torch.float32), structure("ethanol")
     far = AtomGraph(z=graph.z, pos=graph.pos + 1e4)
     assert (made(far)["energy"] - made(graph)["energy"]).abs().item() < 1e-5
+
+
+def test_every_model_can_be_compiled_for_energies_alone():
+    # In a process of its own: Dynamo cannot look through the checks of annotations that tests put around every function.
+    script = """
+import torch
+from ase.build import molecule
+from molzoo import Predictor
+from molzoo.graph import connect, from_ase
+from molzoo.models import TABLE
+graph = connect(from_ase(molecule("CH3CH2OH")), 5.0)
+for name in TABLE:
+    predictor = Predictor(name, ["energy"], {"channels": 8, "n_layers": 1}).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(torch.compile(predictor.evaluate, backend="eager")(graph), predictor.evaluate(graph))
+"""
+    command = [sys.executable, "-W", "ignore", "-c", script]
+    done = subprocess.run(command, timeout=300, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -55,9 +55,12 @@ def _not_finite(predictor: Predictor, graph: AtomGraph, name: str) -> Found:
 
 def _values_and_gradients(predictor: Predictor, graph: AtomGraph) -> tuple[Predictions, Predictions]:
     """All predictions, and the gradient of the sum of their squares by each parameter that it reaches."""
+    names = defined(predictor, graph)
+    if not names:
+        return {}, {}
     parameters = {name: parameter for name, parameter in predictor.named_parameters() if parameter.requires_grad}
     with torch.enable_grad():
-        values = predictor(variant(graph), defined(predictor, graph), create_graph=True)
+        values = predictor(variant(graph), names, create_graph=True)
         total = sum((value.square().sum() for value in values.values()), torch.zeros(()))
         gradients = torch.autograd.grad(total, list(parameters.values()), allow_unused=True)
     found = {f"gradient of {name}": g for name, g in zip(parameters, gradients, strict=True) if g is not None}

@@ -64,6 +64,10 @@ def _crystal(predictor: Predictor, graph: AtomGraph) -> str:
     return "" if is_periodic(graph) else "no periodic structure"
 
 
+def _neutral(predictor: Predictor, graph: AtomGraph) -> str:
+    return "no neutral periodic structure" if predictor.facts.charges and graph.charge.any() else ""
+
+
 def _volume(predictor: Predictor, graph: AtomGraph) -> str:
     has_volume = is_periodic(graph) and bool((torch.linalg.det(graph.cell) != 0).all())
     return "" if has_volume else "no periodic structure with a volume"
@@ -110,7 +114,7 @@ _ROWS = (
         "Two cells along each period have as many times the energy.",
         symmetry.supercell,
         *_ROUNDING,
-        needs=(_crystal,),
+        needs=(_crystal, _neutral),  # two charged cells have another charge, which the model may not know
     ),
     Law("wrapping", "An atom may be any of its periodic images.", symmetry.wrapping, *_ROUNDING, needs=(_crystal,)),
     Law("momentum", "Forces and, without periods, torques sum to zero.", symmetry.momentum, 1e-12, 1e-5, needs=(_derived,)),

@@ -212,6 +212,7 @@ class _Partials(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         ctx.program, ctx.wanted, *tensors = inputs
+        ctx.shapes = [t.shape for t in output]
         ctx.save_for_backward(*tensors)
         ctx.save_for_forward(*tensors)
         ctx.set_materialize_grads(False)
@@ -222,7 +223,18 @@ class _Partials(torch.autograd.Function):
         of_values, of_moved = _named(tangents[2:])
         found = [_derivative(ctx.program, ctx.wanted, values, moved, of_values)]
         found += [_replaced(ctx.program, ctx.wanted, values, of_moved)]
-        return tuple(sum([part[name] for part in found if name in part], torch.zeros(())) for name in ctx.wanted)
+        like = next(iter(values.values()))
+        zeros = {name: like.new_zeros(shape) for name, shape in zip(ctx.wanted, ctx.shapes, strict=True)}
+        return tuple(sum([part[name] for part in found if name in part], zeros[name]) for name in ctx.wanted)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], program: BilinearProgram, wanted: str, *tensors: Any) -> tuple[Any, ...]:
+        """One after the other: a transformation takes torch's own operations, so that few come here, for a Hessian."""
+        found = []
+        for n in range(info.batch_size):
+            each = (t if dim is None else t.select(dim, n) for t, dim in zip(tensors, in_dims[2:], strict=True))
+            found.append(_Partials.apply(program, wanted, *each))
+        return tuple(torch.stack(parts) for parts in zip(*found, strict=True)), (0,) * len(wanted)
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Any, ...]:  # type: ignore[override]

@@ -1,7 +1,10 @@
 """What compiled loops would not survive, said in one sentence before they run: wrong shapes, precisions, devices, indices."""
 
+from collections.abc import Mapping
+
 import torch
 
+from molzoo.kernels.functions import watched
 from molzoo.kernels.program import ConvolutionProgram
 from molzoo.shapes import Tensor
 
@@ -38,17 +41,17 @@ def in_order(src: Tensor, dst: Tensor, w_row: Tensor, n_src: int, n_dst: int, n_
         )
 
 
-def fits(program: ConvolutionProgram, edges: Tensor, n_src: int, n_rows: int, x: Tensor, Y: Tensor, w: Tensor) -> None:
-    """The arguments have the program's columns, the edges' rows, and one precision and device."""
-    if torch.compiler.is_compiling():
-        return  # Dynamo cannot look into a program
-    for name, t, rows in (("x", x, n_src), ("Y", Y, len(edges)), ("w", w, n_rows)):
-        if t.shape != (rows, program.dim[name]):
-            raise ValueError(f"{name} must have the shape {(rows, program.dim[name])}, but has {tuple(t.shape)}")
+def fits(program: ConvolutionProgram, edges: Tensor, rows: Mapping[str, int], arguments: Mapping[str, Tensor]) -> None:
+    """The arguments have the program's columns, as many rows as edges or as is said, and one precision and device."""
+    first, x = next(iter(arguments.items()))
+    for name, t in arguments.items():
+        shape = rows.get(name, len(edges)), program.dim[name]
+        if t.shape != shape:
+            raise ValueError(f"{name} must have the shape {shape}, but has {tuple(t.shape)}")
         if t.device != edges.device:
             raise ValueError(f"{name} is on {t.device}, but the edges are on {edges.device}; move one of them")
         if t.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type):
-            raise ValueError(f"{name} is {_kind(t)}, but x is {_kind(x)}; cast one of them")
+            raise ValueError(f"{name} is {_kind(t)}, but {first} is {_kind(x)}; cast one of them")
 
 
 def _kind(t: Tensor) -> str:
@@ -57,9 +60,4 @@ def _kind(t: Tensor) -> str:
 
 def _unreadable(t: Tensor) -> bool:
     """Whether a tracer or a transformation looks on, that knows no values."""
-    return bool(
-        torch.compiler.is_compiling()
-        or torch._C._len_torch_dispatch_stack()
-        or torch._C._functorch.is_functorch_wrapped_tensor(t)
-        or (t.is_cuda and torch.cuda.is_current_stream_capturing())
-    )
+    return watched(t) or (t.is_cuda and torch.cuda.is_current_stream_capturing())

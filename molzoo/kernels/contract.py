@@ -15,14 +15,11 @@ import molzoo.kernels.cpu as cpu
 import molzoo.kernels.gpu as gpu
 from molzoo.kernels.checks import fits, in_order
 from molzoo.kernels.dispatch import backend
-from molzoo.kernels.functions import awaited, direct
-from molzoo.kernels.operator import by_triton, contraction
+from molzoo.kernels.functions import awaited, direct, watched
+from molzoo.kernels.operator import Slots, by_triton, contraction
 from molzoo.kernels.program import ConvolutionProgram
 from molzoo.kernels.reference import reference
 from molzoo.shapes import Float, Int, Tensor
-
-Slots = Sequence[Tensor | None]
-"""x, Y, w, g."""
 
 
 class Index:
@@ -84,7 +81,8 @@ def contract(
     Raises:
         ValueError: an argument has not the shape, the precision or the device that the program and the others have.
     """
-    fits(program, index.edges[0], index.n["x"], index.n["w"], x, Y, w)
+    if not torch.compiler.is_compiling():  # Dynamo cannot look into a program
+        fits(program, index.edges[0], index.n, {"x": x, "Y": Y, "w": w})
     if backend(x, Y, w) == "reference":
         return reference(program, index.edges, index.n_dst, x, Y, w)
     if not torch.compiler.is_compiling():
@@ -92,25 +90,18 @@ def contract(
     # Dynamo takes no function that has forward derivatives, is differentiated twice, or fills a cache.
     for slot in "gxYw":
         index.rows(slot)
-    return _Once.apply(program, index, "g", x, Y, w)
+    if torch.is_grad_enabled() and any(t.requires_grad for t in (x, Y, w)):
+        return _Once.apply(program, index, "g", x, Y, w)
+    return _evaluate(program, index, "g", [x, Y, w, None], [None] * 4)
 
 
 def _evaluate(program: ConvolutionProgram, index: Index, slot: str, values: Slots, tangents: Slots) -> Tensor:
     values = [None if name == slot else t for name, t in zip("xYwg", values, strict=True)]
-    if _watched(*values, *tangents):
+    if watched(*values, *tangents):  # if not, the loops are called directly, for an operator costs time
         return contraction(program.key, slot, [*index.rows(slot), *index.edges], values, list(tangents))
     if by_triton(values):
         return gpu.run(program, slot, [*index.rows(slot), *index.edges], values, tangents)
     return cpu.run(program, slot, index.arrays(slot), values, tangents)
-
-
-def _watched(*tensors: Tensor | None) -> bool:
-    """Whether a tracer or a transformation looks on; if not, the loops are called directly, for an operator costs time."""
-    return bool(
-        torch.compiler.is_compiling()
-        or torch._C._len_torch_dispatch_stack()
-        or any(torch._C._functorch.is_functorch_wrapped_tensor(t) for t in tensors if t is not None)
-    )
 
 
 class _Rule(torch.autograd.Function):
@@ -201,7 +192,7 @@ class _Directional(_Rule):
         needed = awaited(ctx)[3:]
         by_values = _gradients(program, index, values, tangents, needed[:4])
         by_tangents = [
-            _Directional.apply(program, index, name, *_without(values, name), *[None] * 4) if wanted else None
+            _Gradient.apply(program, index, name, *values)[0] if wanted else None
             for name, wanted in zip("xYwg", needed[4:], strict=True)
         ]
         return None, None, None, *by_values, *by_tangents

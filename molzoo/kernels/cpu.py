@@ -6,6 +6,7 @@ else Python's, for compiled code releases the interpreter. Two threads of a prog
 """
 
 import ctypes
+import hashlib
 import os
 import threading
 from bisect import bisect_left
@@ -13,11 +14,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache, lru_cache
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from molzoo.kernels.files import cache_folder, in_memory, load, say_not_kept
+from molzoo.kernels.functions import plain
 from molzoo.kernels.program import ConvolutionProgram
 from molzoo.kernels.source import function
 from molzoo.shapes import Tensor
@@ -34,7 +37,7 @@ The derivative by {slot}, along tangents of: {tangents}.
 
 import numba
 
-from molzoo.kernels.pointers import prefetch, row_of
+from molzoo.kernels.pointers import prefetch, row_of  # {stamp}
 
 
 @numba.njit(cache={cache}, nogil=True, error_model="numpy", boundscheck=False, fastmath={{"reassoc", "contract", "nsz"}})
@@ -60,7 +63,7 @@ def run(
     ptr, order, src, dst, w_row = edges
     out = like.new_empty(len(ptr) - 1, program.dim[slot])
     nothing = np.empty((0, 0), dtype=_NUMPY[like.dtype])
-    arrays = [nothing if t is None else t.detach().contiguous().numpy() for t in (*values, *tangents)]
+    arrays = [nothing if t is None else plain(t).numpy() for t in (*values, *tangents)]
     moving = "".join(name for name, t in zip("xYwg", tangents, strict=True) if t is not None)
     kernel = _compiled(program.key, slot, moving)
     arguments = ptr, order, src, dst, w_row, *arrays, out.numpy()
@@ -124,24 +127,25 @@ def _fork(process: int) -> Callable[..., None] | None:
         return None
 
 
-class _OneThreadEach:
-    """Inside, torch's own operations take one thread each, so that ours may call them side by side."""
+class _OneThreadEach(threading.local):
+    """Inside, torch's own operations take one thread each, so that ours may call them side by side.
+
+    How many they take, each thread of Python says for itself.
+    """
 
     def __init__(self) -> None:
-        self._lock, self._inside, self._threads = threading.Lock(), 0, 1
+        self._inside, self._threads = 0, 1
 
     def __enter__(self) -> None:
-        with self._lock:
-            if not self._inside:
-                self._threads = torch.get_num_threads()
-                torch.set_num_threads(1)
-            self._inside += 1
+        if not self._inside:
+            self._threads = torch.get_num_threads()
+            torch.set_num_threads(1)
+        self._inside += 1
 
     def __exit__(self, *error: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if not self._inside:
-                torch.set_num_threads(self._threads)
+        self._inside -= 1
+        if not self._inside:
+            torch.set_num_threads(self._threads)
 
 
 one_thread_each = _OneThreadEach()
@@ -150,7 +154,13 @@ one_thread_each = _OneThreadEach()
 @lru_cache(maxsize=1)
 def _pool(process: int, threads: int) -> ThreadPoolExecutor:
     """Threads of this process; one that was forked makes its own."""
-    return ThreadPoolExecutor(threads, thread_name_prefix="molzoo")
+    return ThreadPoolExecutor(threads, thread_name_prefix="molzoo", initializer=torch.set_num_threads, initargs=(1,))
+
+
+@cache
+def _stamp() -> str:
+    """Changes with what becomes part of the compiled code, which numba does not see."""
+    return hashlib.sha256(Path(__file__).with_name("pointers.py").read_bytes()).hexdigest()[:8]
 
 
 @cache
@@ -158,7 +168,8 @@ def _compiled(key: int, slot: str, tangents: str) -> Callable[..., None]:
     """A loop, from the cache folder where there is one."""
     program = ConvolutionProgram.of(key)
     body = function("kernel", program, slot, tangents)
-    text = lambda cache: _HEADER.format(program=program, slot=slot, tangents=tangents or "nothing", cache=cache) + body  # noqa: E731
+    said = {"program": program, "slot": slot, "tangents": tangents or "nothing", "stamp": _stamp()}
+    text = lambda cache: _HEADER.format(cache=cache, **said) + body  # noqa: E731
     folder = cache_folder()
     try:
         return load(text(True), folder).kernel

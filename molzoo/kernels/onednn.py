@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from molzoo.kernels.functions import awaited, differentiated, direct
+from molzoo.kernels.functions import awaited, differentiated, direct, watched
 from molzoo.shapes import Float, Tensor
 
 _LARGE = 2_000_000
@@ -31,7 +31,7 @@ def linear(
     product = _Linear.apply if differentiated(x, W, b) else _product
     if x.ndim == 2:
         return product(x, W, b)
-    return product(x.flatten(0, -2), W, b).unflatten(0, x.shape[:-1])
+    return product(x.reshape(-1, x.shape[-1]), W, b).view(*x.shape[:-1], -1)
 
 
 def matmul(x: Float[Tensor, "*rows n"], W: Float[Tensor, "n m"]) -> Float[Tensor, "*rows m"]:
@@ -60,10 +60,7 @@ def _by_onednn(x: Tensor, W: Tensor) -> bool:
         and x.device.type == W.device.type == "cpu"
         and _available()
         and bool(torch.backends.mkldnn.enabled)
-        and not torch.compiler.is_compiling()  # what traces or transforms, knows torch's own operations best
-        and not torch._C._len_torch_dispatch_stack()
-        and not torch._C._functorch.is_functorch_wrapped_tensor(x)
-        and not torch._C._functorch.is_functorch_wrapped_tensor(W)
+        and not watched(x, W)  # what traces or transforms, knows torch's own operations best
         and torch.autograd.forward_ad._current_level < 0
         and not torch.is_autocast_enabled("cpu")
     )

@@ -10,9 +10,13 @@ import torch
 
 import molzoo.kernels.cpu as cpu
 import molzoo.kernels.gpu as gpu
+from molzoo.kernels.checks import fits, in_order
 from molzoo.kernels.dispatch import wants_triton
 from molzoo.kernels.program import ConvolutionProgram
 from molzoo.shapes import Tensor
+
+Slots = Sequence[Tensor | None]
+"""x, Y, w, g."""
 
 
 @torch.library.custom_op("molzoo::contraction", mutates_args=(), device_types=("cpu", "cuda"))
@@ -21,6 +25,7 @@ def contraction(
 ) -> Tensor:
     """:func:`molzoo.kernels.cpu.run` or :func:`molzoo.kernels.gpu.run` for the program of this number."""
     known = ConvolutionProgram.of(program)
+    _look(known, slot, edges, values, tangents)
     if by_triton(values):
         return gpu.run(known, slot, edges, values, tangents)
     return cpu.run(known, slot, [t.numpy() for t in edges], values, tangents)
@@ -44,6 +49,18 @@ def _(info: Any, in_dims: tuple[Any, ...], program: int, slot: str, *arguments: 
     )
     out = contraction(program, slot, _copies(edges, values, info.batch_size), values, tangents)
     return out.unflatten(0, (info.batch_size, -1)), 0
+
+
+def _look(program: ConvolutionProgram, slot: str, edges: list[Tensor], values: Slots, tangents: Slots) -> None:
+    """The values that a tracer could not look at; those of a GPU it would have to wait for."""
+    ptr, _, src, dst, w_row = edges
+    rows = {name: len(ptr) - 1 if t is None else len(t) for name, t in zip("xYwg", values, strict=True)}
+    if not src.is_cuda:
+        in_order(src, dst, w_row, rows["x"], rows["g"], rows["w"])
+    for tensors in (values, tangents):
+        given = {name: t for name, t in zip("xYwg", tensors, strict=True) if t is not None}
+        if given:
+            fits(program, src, rows | {"Y": len(src)}, given)
 
 
 def by_triton(values: Sequence[Tensor | None]) -> bool:

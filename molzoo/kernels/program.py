@@ -6,10 +6,10 @@ Rows are numbered through all blocks and lie one after another, each with its ow
 """
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 
 class Term(NamedTuple):
@@ -45,7 +45,7 @@ class ConvolutionProgram:
     channels_out: tuple[int, ...]
     paths: tuple[tuple[Term, ...], ...]
     scalar_weights: bool = False
-    key: int = field(init=False, compare=False, repr=False)
+    key: ClassVar[int]  # of each program its own, but no field, or Dynamo would give it to the constructor
 
     _keys: ClassVar[dict["ConvolutionProgram", int]] = {}
     _known: ClassVar[list["ConvolutionProgram"]] = []
@@ -64,6 +64,10 @@ class ConvolutionProgram:
                 self._keys[self] = len(self._known)
                 self._known.append(self)
         object.__setattr__(self, "key", self._keys[self])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By its arguments: the number is that of this process."""
+        return type(self), (self.channels_in, self.n_harmonics, self.channels_out, self.paths, self.scalar_weights)
 
     @cached_property
     def channels(self) -> tuple[int, ...]:

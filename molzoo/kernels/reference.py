@@ -34,4 +34,4 @@ def reference(
             rows[k] = term if so_far is None else so_far + term
     widths = zip(rows, program.channels_out, strict=True)
     messages = torch.cat([x.new_zeros(len(src), C) if row is None else row for row, C in widths], 1)
-    return x.new_zeros(n_dst, messages.shape[1]).index_add(0, dst, messages)
+    return messages.new_zeros(n_dst, messages.shape[1]).index_add(0, dst, messages)

@@ -29,6 +29,7 @@ from molzoo.nn import (
     couplings,
     features_up_to,
     gate,
+    neighbour_norm,
     only,
     radial_basis,
 )
@@ -62,7 +63,7 @@ class Interaction(nn.Module):
         self.radial = FullyConnectedNet([*radial, sum(self.convolution.channels)], nn.functional.silu)
         self.linear_out = Linear(irreps_mid, self.gate.irreps_in, layout="ir_mul")
         self.self_connection = ElementLinear(irreps_in, n_attributes, self.gate.irreps_in) if n_attributes else None
-        self.norm = avg_n_neighbours**-0.5
+        self.norm = neighbour_norm(avg_n_neighbours)
 
     def forward(
         self,

@@ -30,6 +30,7 @@ from molzoo.nn import (
     features_up_to,
     gate,
     mlp,
+    neighbour_norm,
     only,
     radial_basis,
 )
@@ -91,7 +92,7 @@ class Layer(nn.Module):
         self.radial = mlp(*radial, sum(self.convolution.channels), activation=ShiftedSoftplus())
         self.self_interaction = Linear(irreps_mid, self.nonlinearity.irreps_in, biases=True, layout="ir_mul")
         self.own = Linear(irreps_in, self.nonlinearity.irreps_in, layout="ir_mul")
-        self.norm = avg_n_neighbours**-0.5
+        self.norm = neighbour_norm(avg_n_neighbours)
 
     def forward(
         self,

@@ -1,7 +1,7 @@
 """Layers that know channels, distances and edges, but no paper."""
 
 from molzoo.nn.activation import ShiftedSoftplus, SiLU
-from molzoo.nn.convolution import Convolution, Edges, Path, couplings
+from molzoo.nn.convolution import Convolution, Edges, Path, couplings, neighbour_norm
 from molzoo.nn.cutoff import Envelope, EnvelopeName
 from molzoo.nn.deferred import DeferredWeights
 from molzoo.nn.edge_features import EdgeEmbedding, EdgesToAtoms, ResidualLayer
@@ -53,6 +53,7 @@ __all__ = [
     "gate",
     "mean_rows",
     "mlp",
+    "neighbour_norm",
     "only",
     "legendre",
     "orthogonal_dense",

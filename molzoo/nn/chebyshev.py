@@ -36,7 +36,14 @@ class ChebyshevSeries:
 
     def __call__(self, x: Float[Tensor, " rows"]) -> Float[Tensor, "rows functions"]:
         """Values at x."""
+        if torch.compiler.is_compiling() and not torch.is_grad_enabled():  # Dynamo takes no function without a gradient
+            return _values(x, self.C.to(x))
         return _Series.apply(x, self.C.to(x), self.D.to(x))
+
+
+def _values(x: Tensor, C: Tensor) -> Tensor:
+    k = torch.arange(len(C), dtype=x.dtype, device=x.device)
+    return torch.cos(k * x.clamp(-1, 1).acos()[..., None]) @ C
 
 
 @direct
@@ -47,8 +54,7 @@ class _Series(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, C: Tensor, D: Tensor) -> Tensor:
-        k = torch.arange(len(C), dtype=x.dtype, device=x.device)
-        return torch.cos(k * x.clamp(-1, 1).acos()[..., None]) @ C
+        return _values(x, C)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:

@@ -192,6 +192,20 @@ class Convolution(MessagePassing):
         return sum_rows(inputs, index, dim_size)
 
 
+def neighbour_norm(avg_n_neighbours: float) -> float:
+    """1/√n̄, with which a sum over that many neighbours has the size of one of them.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not avg_n_neighbours > 0:
+        raise ValueError(
+            f"avg_n_neighbours, of an atom within the cutoff, must be above 0 but is {avg_n_neighbours:g}; "
+            "if it was counted in your data, the cutoff is too short for them, or their positions are not in Å"
+        )
+    return avg_n_neighbours**-0.5
+
+
 def couplings(irreps_in: Irreps, l_max: int, wanted: Irreps) -> tuple[list[Path], Irreps]:
     """All paths from ``irreps_in`` through harmonics up to ``l_max`` to ``wanted`` irreps, and the blocks they stack to.
 

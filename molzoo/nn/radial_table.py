@@ -84,12 +84,19 @@ class RadialTable(nn.Module):
         knots = h * torch.arange(-_BEYOND, self.n_knots + _BEYOND, dtype=d.dtype, device=d.device)
         t = d / h
         left = t.detach().floor().long().clamp(0, self.n_knots - 2)
-        powers = (t - left)[:, None] ** torch.arange(_TAPS, device=d.device)
-        splines = powers @ torch.tensor(_QUINTIC, dtype=d.dtype, device=d.device).T / 120
-        splines = torch.where(d[:, None] < self.cutoff, splines, 0.0)
+        splines = torch.where(d[:, None] < self.cutoff, _splines((t - left)[:, None]), 0.0)
         weights = radial(knots, clamp=False)
         taps = _taps(left, len(knots) - 2 * _WIDTH)
         return [_interpolated(W, taps, splines.to(W)) for W in weights]
+
+
+def _splines(u: Float[Tensor, "P 1"]) -> Float[Tensor, "P 6"]:
+    """The six pieces of the quintic B-spline; by Horner's rule, as powers have no second derivative at a knot, where u = 0."""
+    *lower, highest = torch.tensor(_QUINTIC, dtype=u.dtype, device=u.device).T / 120
+    pieces = highest.expand(len(u), -1)
+    for coefficients in reversed(lower):
+        pieces = torch.addcmul(coefficients, pieces, u)
+    return pieces
 
 
 def _taps(left: Int[Tensor, " P"], n: int) -> Index:

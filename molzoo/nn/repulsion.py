@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from molzoo.shapes import Float, Int, Tensor
+from molzoo.units import BOHR, HARTREE
 
-_COULOMB = 14.399645478  # e²/4πε₀ in eV Å (CODATA 2018)
-_BOHR = 0.529177210903  # Å
+_COULOMB = HARTREE * BOHR  # e²/4πε₀ in eV Å
 _SCREENING = ((0.18175, 3.19980), (0.50986, 0.94229), (0.28022, 0.40290), (0.02817, 0.20162))
 _SOFT = 0.01  # Å; atoms that coincide have finite energies, and at 0.5 Å less than 0.1 % is changed
 
@@ -43,7 +43,7 @@ class Repulsion(nn.Module):
         """The energy of each pair in eV, in float64, for vectors r between its atoms in Å."""
         d = (r.double().square().sum(-1) + _SOFT**2).sqrt()
         Z_i, Z_j, R = z_i.double(), z_j.double(), self.radius.to(r.device)
-        x = d * (Z_i**0.23 + Z_j**0.23) / (0.88534 * _BOHR)
+        x = d * (Z_i**0.23 + Z_j**0.23) / (0.88534 * BOHR)
         phi = sum(c * torch.exp(-b * x) for c, b in _SCREENING)
         u = (d / (R[z_i] + R[z_j]).clamp(max=self.cutoff)).clamp(max=1.0)
         return _COULOMB * Z_i * Z_j / d * phi * (1 - u) ** 3 * (1 + u * (3 + 6 * u))

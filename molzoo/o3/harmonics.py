@@ -22,6 +22,7 @@ import torch
 from torch import nn
 
 from molzoo.kernels import fused
+from molzoo.kernels.functions import watched
 from molzoo.o3.irreps import Irrep, Irreps
 from molzoo.o3.wigner import wigner_3j
 from molzoo.quantities import nearest
@@ -170,8 +171,7 @@ def _harmonics(
     """Y(x) in compiled loops, unless somebody wants to look inside."""
     if x.shape[-1:] != (3,) or not x.is_floating_point():
         raise ValueError(f"harmonics are of real vectors (..., 3), but x has shape {tuple(x.shape)} and type {x.dtype}")
-    watched = torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack()
-    if watched or torch._C._functorch.is_functorch_wrapped_tensor(x) or not fused(x):
+    if watched(x) or not fused(x):
         return _by_operations(x, ls, normalize, betas, leading)
     from molzoo.kernels.solid import solid  # loads numba
 

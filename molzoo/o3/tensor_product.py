@@ -15,6 +15,7 @@ from torch import nn
 
 from molzoo.kernels import fused
 from molzoo.kernels.bilinear import BilinearPath, BilinearProgram, Block, bilinear
+from molzoo.kernels.functions import watched
 from molzoo.o3.blocks import Layout, fits, join, layout_of, split
 from molzoo.o3.diagram import draw
 from molzoo.o3.exact import Exact
@@ -155,7 +156,7 @@ class TensorProduct(nn.Module):
             rows = torch.broadcast_shapes(rows, y.shape[:-1], () if self.shared_weights else w.shape[:-1])
             x, y = x.expand(*rows, -1), y.expand(*rows, -1)
             w = w if self.shared_weights else w.expand(*rows, -1)
-        if not _watched(x, y, w) and fused(x, y, w) and self._program is not None:
+        if not watched(x, y, w) and fused(x, y, w) and self._program is not None:
             return self._by_loops(self._program, x, y, w)
         return self._by_operations(x, y, w)
 
@@ -301,9 +302,3 @@ def _weighted(mode: str, X: Tensor, M: Tensor, W: Tensor | None) -> Tensor:
     if mode == "uvw" and W is not None:
         return (X @ W.flatten(-2)).unflatten(-1, W.shape[-2:])
     return X[..., None, :] * (X.new_ones(M.shape[-2], 1) if W is None else W.mT[..., None, :, :])
-
-
-def _watched(*tensors: Tensor) -> bool:
-    """Whether somebody wants to look inside: a compiler, a transform of torch.func or a dispatch mode."""
-    hooks = torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack()
-    return bool(hooks) or any(torch._C._functorch.is_functorch_wrapped_tensor(t) for t in tensors)

@@ -1,13 +1,16 @@
 """The compiled loops: equal to PyG messages, closed under differentiation, safe among threads and processes."""
 
+import dataclasses
 import os
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
 
 from molzoo.kernels import ConvolutionProgram, Index, Term, contract, cpu, fused, use_backend
 from molzoo.nn import Convolution, Edges
@@ -91,7 +94,7 @@ from molzoo.kernels import cpu
 cpu._PARALLEL_FROM = 0
 torch.set_num_threads(2)
 sys.path.insert(0, sys.argv[1])
-from test_contract import case
+from test_contract import Edges, case
 convolution, where, tensors = case(torch.float32, channels=16)
 before = convolution(*tensors, where)
 pid = os.fork()
@@ -186,12 +189,14 @@ def test_tracers_and_compilers_take_it_whole():
 import sys, torch
 from torch.fx.experimental.proxy_tensor import make_fx
 sys.path.insert(0, sys.argv[1])
-from test_contract import case
+from test_contract import Edges, case
 convolution, where, tensors = case(channels=1, n=4, edges=5, rows=3)
 f = lambda *t: convolution(*t, where)
 
 compiled = torch.compile(f, fullgraph=True, dynamic=True, backend="eager")
 assert torch.equal(compiled(*tensors), f(*tensors))
+with torch.no_grad():
+    assert torch.equal(torch.compile(f, fullgraph=True, backend="eager")(*tensors), f(*tensors))
 gradients = [torch.autograd.grad(g(*tensors).pow(3).sum(), tensors) for g in (compiled, f)]
 for a, b in zip(*gradients):
     torch.testing.assert_close(a, b)
@@ -199,6 +204,16 @@ for a, b in zip(*gradients):
 def step(*leaves):
     first = torch.autograd.grad(f(*leaves).pow(3).sum(), leaves, create_graph=True)
     return torch.autograd.grad(sum(t.pow(2).sum() for t in first), leaves)
+
+x, Y, w = (t.detach() for t in tensors)
+good, where = where, Edges(where.src, where.dst.flip(0), 4, where.w_row)
+try:
+    torch.compile(f, backend="aot_eager")(x, Y, w)
+except ValueError as error:
+    assert "dst is not sorted" in str(error)
+else:
+    raise AssertionError("summed by wrong rows")
+where = good
 
 traced = make_fx(step, tracing_mode="fake", _allow_non_fake_inputs=True)(*tensors)
 found = [node for node in traced.graph.nodes if "contraction" in str(node.target)]
@@ -211,13 +226,70 @@ for a, b in zip(traced(*tensors), step(*tensors)):
     assert done.returncode == 0, done.stderr
 
 
-def test_loops_equal_the_reference_through_third_order():
+@pytest.mark.usefixtures("unchecked")
+def test_rows_are_looked_at_under_a_dispatch_mode_too():
+    convolution, where, (x, Y, w) = case()
+    for wrong, sentence in (({"src": where.src + 3}, "src names row"), ({"dst": where.dst.flip(0)}, "dst is not sorted")):
+        with FlopCounterMode(display=False), pytest.raises(ValueError, match=sentence):
+            convolution(x, Y, w, dataclasses.replace(where, _indices={}, _blocks={}, **wrong))
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_gradients_that_autograd_batches_are_refused_in_a_sentence(order):
+    convolution, where, tensors = case()
+    out = convolution(*tensors, where)
+    if order == 2:
+        (out,) = torch.autograd.grad(out.pow(3).sum(), tensors[0], create_graph=True)
+    with pytest.raises(NotImplementedError, match=r"use torch\.func\.vmap"):
+        torch.autograd.grad(out, tensors[1], torch.ones(2, *out.shape, dtype=out.dtype), is_grads_batched=True)
+
+
+def test_a_pickled_program_is_the_same_in_another_process(tmp_path):
+    convolution, where, tensors = case()
+    torch.save((convolution, where, tensors, convolution(*tensors, where)), tmp_path / "all.pt")
+    script = """
+import sys, torch
+from molzoo.kernels import ConvolutionProgram, Term
+for channels in range(1, 9):
+    ConvolutionProgram((channels,), 1, (channels,), ((Term(0, 0, 0, 1.0),),))  # numbers that others have there
+convolution, where, tensors, out = torch.load(sys.argv[1], weights_only=False)
+assert torch.equal(convolution(*tensors, where), out)
+"""
+    command = [sys.executable, "-W", "ignore", "-c", script, str(tmp_path / "all.pt")]
+    done = subprocess.run(command, timeout=300, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_each_thread_keeps_its_number_of_threads():
+    before = torch.get_num_threads()
+    inside, leave = threading.Barrier(2), threading.Event()
+
+    def first():
+        torch.set_num_threads(3)
+        with cpu.one_thread_each:
+            inside.wait()
+            leave.wait()
+        return torch.get_num_threads()
+
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(first)
+        torch.set_num_threads(4)
+        inside.wait()
+        with cpu.one_thread_each:
+            assert torch.get_num_threads() == 1
+            leave.set()
+            assert other.result() == 3
+        assert torch.get_num_threads() == 4
+    torch.set_num_threads(before)
+
+
+def test_loops_equal_the_reference_through_fourth_order():
     convolution, where, tensors = case(channels=2, edges=8, rows=4)
     found = {}
     for backend in ("fused", "messages"):
         with use_backend(backend):
             orders = [contract(convolution.program, where.index(5, 4), *tensors)]
-            for power in (3, 2, 2):
+            for power in (3, 2, 2, 2):
                 orders += torch.autograd.grad(sum(t.pow(power).sum() for t in orders[-3:]), tensors, create_graph=True)
         found[backend] = orders
     for a, b in zip(found["fused"], found["messages"], strict=True):

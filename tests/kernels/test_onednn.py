@@ -64,6 +64,12 @@ def test_rows_of_any_shape(products):
     assert products == [(600, 128, 256)] * 2
 
 
+def test_one_row_without_a_dimension(products):
+    x, W, b = make(1, 2000, 1100)
+    torch.testing.assert_close(linear(x[0], W, b), F.linear(x[0], W, b), atol=1e-3, rtol=1e-5)
+    assert products == [(1, 2000, 1100)]
+
+
 @pytest.mark.parametrize("why", ["small", "float64", "switched off", "autocast", "none"])
 def test_torch_takes_the_rest(why, products):
     shape = {"small": (10, 128, 256), "none": (0, 128, 256)}.get(why, (400, 128, 256))

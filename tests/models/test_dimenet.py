@@ -104,6 +104,15 @@ def test_the_two_angles_are_two_models(structure):
     assert (outputs[0] - outputs[1]).abs().max() > 1e-5
 
 
+@pytest.mark.parametrize("name", ["DimeNet", "DimeNetPP"])
+def test_half_precision_is_close(name, structure, predictor):
+    model = predictor(name, dtype=torch.float32)
+    wanted = model(structure("ethanol"))["forces"]
+    with torch.autocast("cpu", torch.bfloat16):
+        found = model(structure("ethanol"))["forces"]
+    assert (found - wanted).abs().max() < 0.1 * wanted.abs().max()
+
+
 def test_another_angle_is_refused(unchecked):
     with pytest.raises(ValueError, match=r"angle is 'kji' \(at j, as in the paper\) or 'jik' .*; got 'ijk'"):
         create_model("DimeNet", angle="ijk")

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from molzoo.graph import AtomGraph
 from molzoo.kernels import use_backend
 from molzoo.models import create_model
 from molzoo.nn import RadialTable
@@ -73,6 +74,21 @@ def test_energies_and_forces_of_a_model_change_little(name, structure, predictor
     table.load_state_dict(exact.state_dict())
     for wanted, found in zip(exact(structure("ethanol")).values(), table(structure("ethanol")).values(), strict=True):
         torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6 * float(wanted.detach().abs().max()))
+
+
+def test_on_a_knot_it_is_as_smooth_as_beside_it():
+    table, radial = RadialTable(26, 5.0), lambda d, clamp=True: [torch.sin(d)[:, None]]
+    knots = torch.tensor([0.0, 1.0, 2.4], dtype=F64)
+    (on,), (beside,) = (curves(lambda d: table(radial, d), d, torch.ones(1, dtype=F64)) for d in (knots, knots + 1e-12))
+    for a, b in zip(on, beside, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+def test_bonds_of_the_length_of_a_knot_can_be_trained(predictor):
+    model = predictor("PaiNN", radial_knots=51).train()  # every 0.1 Å
+    graph = AtomGraph(z=[1, 1, 8, 8], pos=[[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 2.0, 0.0]])
+    model(graph)["forces"].square().sum().backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
 
 
 def test_a_table_of_a_few_knots_is_refused():

@@ -61,6 +61,26 @@ def test_loops_and_operations_agree_in_float32():
     assert 0.5 < expected.square().mean() < 2  # unit variance in, unit variance out
 
 
+def test_two_ways_to_second_derivatives():
+    product = o3.FullyConnectedTensorProduct("2x0e + 1x1o", "0e + 1o", "2x0e + 1x1o").double()
+    x, y = (irreps.randn(3, -1, dtype=torch.float64) for irreps in (product.irreps_in1, product.irreps_in2))
+    scalar = lambda x, y: product(x, y).pow(3).sum()  # noqa: E731
+    found = {}
+    for backend in ("fused", "messages"):
+        with use_backend(backend), torch.autograd.forward_ad.dual_level():
+            moving = torch.autograd.forward_ad.make_dual(x.clone().requires_grad_(), torch.ones_like(x))
+            gradients = torch.autograd.grad(scalar(moving, y.requires_grad_()), (moving, y), create_graph=True)
+            forward = [torch.autograd.forward_ad.unpack_dual(g).tangent for g in gradients]
+        with use_backend(backend):
+            leaf = x.clone().requires_grad_()
+            (g,) = torch.autograd.grad(scalar(leaf, y), leaf, create_graph=True)
+            row = lambda v, g=g, leaf=leaf: torch.autograd.grad(g, leaf, v, retain_graph=True)[0]  # noqa: E731
+            hessian = torch.func.vmap(row)(torch.eye(x.numel(), dtype=x.dtype).view(-1, *x.shape))
+        found[backend] = [*forward, hessian]
+    for a, b in zip(*found.values(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-11)
+
+
 def test_the_convention_is_part_of_the_state():
     irreps = "1x2e", "1x1e", "1x2e"
     new, old = (o3.FullyConnectedTensorProduct(*irreps, convention=name) for name in ("e3nn-0.6", "e3nn-0.4.4"))
