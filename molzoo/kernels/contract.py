@@ -15,7 +15,7 @@ import molzoo.kernels.cpu as cpu
 import molzoo.kernels.gpu as gpu
 from molzoo.kernels.checks import fits, in_order
 from molzoo.kernels.dispatch import backend
-from molzoo.kernels.functions import awaited, direct, watched
+from molzoo.kernels.functions import awaited, direct, under_a_mode, watched
 from molzoo.kernels.operator import Slots, by_triton, contraction
 from molzoo.kernels.program import ConvolutionProgram
 from molzoo.kernels.reference import reference
@@ -60,6 +60,8 @@ class Index:
                 key, n = self._by[slot]
                 begins = key.new_zeros(n + 1).index_add(0, key + 1, torch.ones_like(key)).cumsum(0)
                 self._rows[slot] = [begins, every[:-1] if slot == "g" else key.argsort(stable=True)]
+            if under_a_mode():
+                return self._rows.pop(slot)
         return self._rows[slot]
 
     def arrays(self, slot: str) -> list[np.ndarray]:

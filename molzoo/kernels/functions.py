@@ -56,9 +56,14 @@ def watched(*tensors: torch.Tensor | None) -> bool:
     """Whether somebody looks inside: a compiler, a transform of torch.func or a dispatch mode."""
     return bool(
         torch.compiler.is_compiling()
-        or torch._C._len_torch_dispatch_stack()
+        or under_a_mode()
         or any(torch._C._functorch.is_functorch_wrapped_tensor(t) for t in tensors if t is not None)
     )
+
+
+def under_a_mode() -> bool:
+    """Whether a mode looks on, which may make tensors without numbers; such are not kept."""
+    return not torch.compiler.is_compiling() and bool(torch._C._len_torch_dispatch_stack())
 
 
 def plain(t: torch.Tensor) -> torch.Tensor:

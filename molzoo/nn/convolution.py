@@ -19,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from torch_geometric.nn import MessagePassing
 
 from molzoo.kernels import ConvolutionProgram, Index, Term, backend, contract
+from molzoo.kernels.functions import under_a_mode
 from molzoo.nn.deferred import DeferredWeights
 from molzoo.nn.scatter import sum_rows
 from molzoo.o3 import Irreps, wigner_3j
@@ -44,7 +45,10 @@ class Edges:
     def index(self, n_src: int, n_rows: int) -> Index:
         """The edges as compiled loops want them; made once and shared by all layers."""
         if (n_src, n_rows) not in self._indices:
-            self._indices[n_src, n_rows] = Index(self.src, self.dst, self.w_row, n_src, self.n_dst, n_rows)
+            made = Index(self.src, self.dst, self.w_row, n_src, self.n_dst, n_rows)
+            if under_a_mode():
+                return made
+            self._indices[n_src, n_rows] = made
         return self._indices[n_src, n_rows]
 
     def block(self, first: int, end: int) -> tuple[Int[Tensor, " some"], "Edges"]:

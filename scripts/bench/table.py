@@ -24,7 +24,8 @@ Made by `scripts/bench/table.py` of the records in [results](results). A contend
 is timed. Contenders take turns, so that whatever else the machine does meets all of them; times are medians, and a ratio is the
 median over the rounds of the peer's by ours: above 1 molzoo is faster (or needs less memory). Of a peer with several modes the
 one that is best in the row is shown. Rows in which a peer wins come first, then those in which only another way of ours than
-the first is faster. `molzoo table` is the same model with its radial functions interpolated between knots.
+the first is faster. `molzoo table` is the same model with its radial functions interpolated between knots. Where a peer
+could not be compared at a size, it is not timed, and the row is missing; memory and start are measured in fresh processes.
 """
 
 
@@ -58,7 +59,7 @@ def table(found: list[dict[str, Any]]) -> list[str]:
 
 
 def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def _ratio(value: float) -> str:

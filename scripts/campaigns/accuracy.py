@@ -108,7 +108,7 @@ def tabulate() -> None:
     lines = [
         "# Results",
         "",
-        "Test errors of committed configurations, evaluated when a run had ended; nothing was chosen by them. Each row is a",
+        "Test errors of committed configurations, evaluated when a run had ended; nothing was chosen by them. Each run is a",
         "JSON file beside this one, written by `scripts/campaigns/accuracy.py`, with command, commit, machine and curve.",
         "",
         "| run | quantity | test MAE | mean of training labels, after references | minutes of training | machine |",
@@ -135,6 +135,9 @@ def tabulate() -> None:
         "processes, full disks, damaged files: [faults](faults.md). Long dynamics: [dynamics](dynamics.json).",
         "",
         "![test error against time](curves.png)",
+        "",
+        "Ethanol, 950 frames to train. Crosses are peers with both cores of a machine like ours; ours have one. Runs of other",
+        "lengths anneal at other times, so that a short one is below a long one at its end.",
     ]
     (RESULTS / "README.md").write_text("\n".join(lines) + "\n")
     draw(records)
