@@ -192,6 +192,7 @@ def main() -> None:
             continue
         work = make(l_max, channels, batch)
         print(f"{name}, {len(batch.z):,} atoms, {len(work.convolution.paths)} paths")
+        torch._dynamo.reset()  # it compiles a function eight times at most, then runs it as it is
         works[name] = against_e3nn(work, modes, known.rounds)
         shares[name] = [row for per_pair in (False, True) for row in against_the_ceiling(work, per_pair, known.rounds)]
     if known.record:
