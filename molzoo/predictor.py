@@ -122,11 +122,11 @@ class Predictor(nn.Module):
             self._check_learned(graph)
 
     def _check_learned(self, graph: AtomGraph) -> None:
-        known = self.facts.elements or self.arguments.get("elements") or []
-        how = "trained on" if self.facts.elements else "made for"
-        unknown = sorted(set(graph.z.unique().tolist()) - set(known))
-        if known and unknown:
-            raise ValueError(f"this model never learned {symbols(unknown)}; it was {how} {symbols(known)}")
+        if known := self.facts.elements or self.arguments.get("elements"):
+            unknown = sorted(set(graph.z.unique().tolist()) - set(known))
+            if unknown:
+                how = "trained on" if self.facts.elements else "made for"
+                raise ValueError(f"this model never learned {symbols(unknown)}; it was {how} {symbols(known)}")
         if self.facts.charges:
             strange = sorted(set(graph.charge.unique().tolist()) - set(self.facts.charges))
             if strange and not ("charge" in TABLE[self.model_name].accepts if self.model_name in TABLE else False):

@@ -199,6 +199,8 @@ for name in TABLE:
     predictor = Predictor(name, ["energy"], {"channels": 8, "n_layers": 1}).eval()
     with torch.no_grad():
         torch.testing.assert_close(torch.compile(predictor.evaluate, backend="eager")(graph), predictor.evaluate(graph))
+    predictor.requires_grad_(False)  # a gradient may be asked for, but there is none
+    torch.testing.assert_close(torch.compile(predictor.evaluate, backend="eager")(graph), predictor.evaluate(graph))
 """
     command = [sys.executable, "-W", "ignore", "-c", script]
     done = subprocess.run(command, timeout=300, check=False, capture_output=True, text=True)

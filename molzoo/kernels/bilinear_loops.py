@@ -16,8 +16,8 @@ import torch
 
 from molzoo.kernels.bilinear import _NAMES, BilinearProgram, Tensors
 from molzoo.kernels.cpu import side_by_side
-from molzoo.kernels.functions import plain
 from molzoo.kernels.solid import _jit
+from molzoo.kernels.watchers import plain
 from molzoo.shapes import Tensor
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import torch
 
-from molzoo.kernels.functions import watched
 from molzoo.kernels.program import ConvolutionProgram
+from molzoo.kernels.watchers import watched
 from molzoo.shapes import Tensor
 
 

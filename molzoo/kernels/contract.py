@@ -15,10 +15,11 @@ import molzoo.kernels.cpu as cpu
 import molzoo.kernels.gpu as gpu
 from molzoo.kernels.checks import fits, in_order
 from molzoo.kernels.dispatch import backend
-from molzoo.kernels.functions import awaited, direct, under_a_mode, watched
+from molzoo.kernels.functions import awaited, direct
 from molzoo.kernels.operator import Slots, by_triton, contraction
 from molzoo.kernels.program import ConvolutionProgram
 from molzoo.kernels.reference import reference
+from molzoo.kernels.watchers import compiled_without_gradient, kept, watched
 from molzoo.shapes import Float, Int, Tensor
 
 
@@ -52,17 +53,15 @@ class Index:
 
     def rows(self, slot: str) -> list[Int[Tensor, " _"]]:
         """For the result of a slot: where each of its rows begins in a list of edges, and that list."""
-        if slot not in self._rows:
-            every = torch.arange(self.edges[0].shape[0] + 1, device=self.edges[0].device)
-            if slot == "Y":
-                self._rows[slot] = [every, every[:-1]]
-            else:
-                key, n = self._by[slot]
-                begins = key.new_zeros(n + 1).index_add(0, key + 1, torch.ones_like(key)).cumsum(0)
-                self._rows[slot] = [begins, every[:-1] if slot == "g" else key.argsort(stable=True)]
-            if under_a_mode():
-                return self._rows.pop(slot)
-        return self._rows[slot]
+        return kept(self._rows, slot, lambda: self._sorted(slot))
+
+    def _sorted(self, slot: str) -> list[Tensor]:
+        every = torch.arange(self.edges[0].shape[0] + 1, device=self.edges[0].device)
+        if slot == "Y":
+            return [every, every[:-1]]
+        key, n = self._by[slot]
+        begins = key.new_zeros(n + 1).index_add(0, key + 1, torch.ones_like(key)).cumsum(0)
+        return [begins, every[:-1] if slot == "g" else key.argsort(stable=True)]
 
     def arrays(self, slot: str) -> list[np.ndarray]:
         """The rows of a slot and the edges, for compiled loops."""
@@ -92,9 +91,9 @@ def contract(
     # Dynamo takes no function that has forward derivatives, is differentiated twice, or fills a cache.
     for slot in "gxYw":
         index.rows(slot)
-    if torch.is_grad_enabled() and any(t.requires_grad for t in (x, Y, w)):
-        return _Once.apply(program, index, "g", x, Y, w)
-    return _evaluate(program, index, "g", [x, Y, w, None], [None] * 4)
+    if compiled_without_gradient(x, Y, w):
+        return _evaluate(program, index, "g", [x, Y, w, None], [None] * 4)
+    return _Once.apply(program, index, "g", x, Y, w)
 
 
 def _evaluate(program: ConvolutionProgram, index: Index, slot: str, values: Slots, tangents: Slots) -> Tensor:

@@ -20,9 +20,9 @@ import numpy as np
 import torch
 
 from molzoo.kernels.files import cache_folder, in_memory, load, say_not_kept
-from molzoo.kernels.functions import plain
 from molzoo.kernels.program import ConvolutionProgram
 from molzoo.kernels.source import function
+from molzoo.kernels.watchers import plain
 from molzoo.shapes import Tensor
 
 _NUMPY = {torch.float32: np.float32, torch.float64: np.float64}

@@ -52,34 +52,6 @@ def differentiated(*tensors: torch.Tensor | None) -> bool:
     )
 
 
-def watched(*tensors: torch.Tensor | None) -> bool:
-    """Whether somebody looks inside: a compiler, a transform of torch.func or a dispatch mode."""
-    return bool(
-        torch.compiler.is_compiling()
-        or under_a_mode()
-        or any(torch._C._functorch.is_functorch_wrapped_tensor(t) for t in tensors if t is not None)
-    )
-
-
-def under_a_mode() -> bool:
-    """Whether a mode looks on, which may make tensors without numbers; such are not kept."""
-    return not torch.compiler.is_compiling() and bool(torch._C._len_torch_dispatch_stack())
-
-
-def plain(t: torch.Tensor) -> torch.Tensor:
-    """A tensor as compiled loops take it: numbers without gaps, and nothing else.
-
-    Raises:
-        NotImplementedError: autograd has made many tensors one, in a way that it tells nobody.
-    """
-    if torch._C._functorch.is_legacy_batchedtensor(t):
-        raise NotImplementedError(
-            "compiled loops take no is_grads_batched=True and no vectorize=True; use torch.func.vmap, jacrev or hessian, "
-            "or molzoo.kernels.use_backend('messages')"
-        )
-    return t.detach().contiguous()
-
-
 def awaited(ctx: Any) -> tuple[bool, ...]:
     """Of which arguments somebody waits for the gradient: ``ctx.needs_input_grad``, as functions of torch itself know it.
 

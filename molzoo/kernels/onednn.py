@@ -11,7 +11,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from molzoo.kernels.functions import awaited, differentiated, direct, watched
+from molzoo.kernels.functions import awaited, differentiated, direct
+from molzoo.kernels.watchers import watched
 from molzoo.shapes import Float, Tensor
 
 _LARGE = 2_000_000

@@ -26,7 +26,8 @@ import numpy as np
 import torch
 
 from molzoo.kernels.cpu import side_by_side
-from molzoo.kernels.functions import awaited, differentiated, direct, plain
+from molzoo.kernels.functions import awaited, differentiated, direct
+from molzoo.kernels.watchers import plain
 from molzoo.shapes import Float, Tensor
 
 _LANES = 64

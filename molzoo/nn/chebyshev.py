@@ -13,6 +13,7 @@ import torch
 from numpy.polynomial import chebyshev
 
 from molzoo.kernels.functions import direct
+from molzoo.kernels.watchers import compiled_without_gradient
 from molzoo.shapes import Float, Tensor
 
 
@@ -36,7 +37,7 @@ class ChebyshevSeries:
 
     def __call__(self, x: Float[Tensor, " rows"]) -> Float[Tensor, "rows functions"]:
         """Values at x."""
-        if torch.compiler.is_compiling() and not torch.is_grad_enabled():  # Dynamo takes no function without a gradient
+        if compiled_without_gradient(x):
             return _values(x, self.C.to(x))
         return _Series.apply(x, self.C.to(x), self.D.to(x))
 

@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from torch_geometric.nn import MessagePassing
 
 from molzoo.kernels import ConvolutionProgram, Index, Term, backend, contract
-from molzoo.kernels.functions import under_a_mode
+from molzoo.kernels.watchers import kept
 from molzoo.nn.deferred import DeferredWeights
 from molzoo.nn.scatter import sum_rows
 from molzoo.o3 import Irreps, wigner_3j
@@ -44,20 +44,16 @@ class Edges:
 
     def index(self, n_src: int, n_rows: int) -> Index:
         """The edges as compiled loops want them; made once and shared by all layers."""
-        if (n_src, n_rows) not in self._indices:
-            made = Index(self.src, self.dst, self.w_row, n_src, self.n_dst, n_rows)
-            if under_a_mode():
-                return made
-            self._indices[n_src, n_rows] = made
-        return self._indices[n_src, n_rows]
+        make = lambda: Index(self.src, self.dst, self.w_row, n_src, self.n_dst, n_rows)  # noqa: E731
+        return kept(self._indices, (n_src, n_rows), make)
 
     def block(self, first: int, end: int) -> tuple[Int[Tensor, " some"], "Edges"]:
         """Which edges read the rows from ``first`` to ``end`` of the weights, and these edges; made once for all layers."""
-        if (first, end) not in self._blocks:
-            which = ((first <= self.w_row) & (self.w_row < end)).nonzero()[:, 0]
-            those = Edges(self.src[which], self.dst[which], self.n_dst, self.w_row[which] - first)
-            self._blocks[first, end] = which, those
-        return self._blocks[first, end]
+        return kept(self._blocks, (first, end), lambda: self._block(first, end))
+
+    def _block(self, first: int, end: int) -> tuple[Tensor, "Edges"]:
+        which = ((first <= self.w_row) & (self.w_row < end)).nonzero()[:, 0]
+        return which, Edges(self.src[which], self.dst[which], self.n_dst, self.w_row[which] - first)
 
 
 class Path(NamedTuple):

@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from molzoo.kernels import fused
-from molzoo.kernels.functions import watched
+from molzoo.kernels.watchers import watched
 from molzoo.o3.irreps import Irrep, Irreps
 from molzoo.o3.wigner import wigner_3j
 from molzoo.quantities import nearest

@@ -15,7 +15,7 @@ from torch import nn
 
 from molzoo.kernels import fused
 from molzoo.kernels.bilinear import BilinearPath, BilinearProgram, Block, bilinear
-from molzoo.kernels.functions import watched
+from molzoo.kernels.watchers import watched
 from molzoo.o3.blocks import Layout, fits, join, layout_of, split
 from molzoo.o3.diagram import draw
 from molzoo.o3.exact import Exact

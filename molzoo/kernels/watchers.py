@@ -1,0 +1,59 @@
+"""Who looks on while loops run: compilers, transforms and modes, some of whose tensors have no numbers.
+
+Loops take plain tensors alone, and what is made while a mode looks on is not kept for those who come later.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def watched(*tensors: torch.Tensor | None) -> bool:
+    """Whether somebody looks inside: a compiler, a transform of torch.func or a dispatch mode."""
+    return bool(
+        torch.compiler.is_compiling()
+        or torch._C._len_torch_dispatch_stack()
+        or any(torch._C._functorch.is_functorch_wrapped_tensor(t) for t in tensors if t is not None)
+    )
+
+
+def compiled_without_gradient(*tensors: torch.Tensor) -> bool:
+    """Whether Dynamo compiles what nobody differentiates; it takes no ``autograd.Function`` then.
+
+    >>> compiled_without_gradient(torch.ones(1))
+    False
+    """
+    return torch.compiler.is_compiling() and not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
+
+
+def kept(cache: dict[K, V], key: K, make: Callable[[], V]) -> V:
+    """``cache[key]``, made if it is not there, and kept unless a mode looks on, which may make tensors without numbers.
+
+    >>> cache = {}
+    >>> kept(cache, "one", lambda: 1), kept(cache, "one", lambda: 2), cache
+    (1, 1, {'one': 1})
+    """
+    if key in cache:
+        return cache[key]
+    made = make()
+    if torch.compiler.is_compiling() or not torch._C._len_torch_dispatch_stack():
+        cache[key] = made
+    return made
+
+
+def plain(t: torch.Tensor) -> torch.Tensor:
+    """A tensor as compiled loops take it: numbers without gaps, and nothing else.
+
+    Raises:
+        NotImplementedError: autograd has made many tensors one, in a way that it tells nobody.
+    """
+    if torch._C._functorch.is_legacy_batchedtensor(t):
+        raise NotImplementedError(
+            "compiled loops take no is_grads_batched=True and no vectorize=True; use torch.func.vmap, jacrev or hessian, "
+            "or molzoo.kernels.use_backend('messages')"
+        )
+    return t.detach().contiguous()
