@@ -9,30 +9,36 @@ from molzoo.kernels import ConvolutionProgram, Index, Term, contract, use_backen
 
 def a_program(choose: random.Random) -> ConvolutionProgram:
     """One to four paths between rows of one to five channels, each with a few coefficients; paths may share rows of output,
-    and each may have one weight for all channels."""
+    each may have one weight for all channels, and edges may read windows of up to three rows."""
     widths = [choose.randint(1, 5) for _ in range(choose.randint(1, 2))]
     rows_in = [widths[0]] + [choose.choice(widths) for _ in range(choose.randint(0, 3))]
     rows_out = [widths[0]] + [choose.choice(widths) for _ in range(choose.randint(0, 3))]
     n_harmonics = choose.randint(1, 5)
-    paths = []
+    window, paths = choose.choice([1, 1, 2, 3]), []
     for _ in range(choose.randint(1, 4)):
         width = choose.choice([width for width in widths if width in rows_in and width in rows_out])
-        ms = [m for m, channels in enumerate(rows_in) if channels == width]
+        ms = [m for m, channels in enumerate(rows_in * window) if channels == width]
         ks = [k for k, channels in enumerate(rows_out) if channels == width]
         places = {
             (choose.choice(ms), choose.randrange(n_harmonics), choose.choice(ks)): choose.choice([1.0, -0.5, 1 / 3, 0.7])
             for _ in range(choose.randint(1, 4))
         }
         paths.append(tuple(Term(*place, value) for place, value in places.items()))
-    return ConvolutionProgram(tuple(rows_in), n_harmonics, tuple(rows_out), tuple(paths), choose.random() < 0.3)
+    return ConvolutionProgram(tuple(rows_in), n_harmonics, tuple(rows_out), tuple(paths), choose.random() < 0.3, window)
 
 
-def a_graph(choose: random.Random) -> Index:
-    """Up to six edges between up to four senders and four other receivers; nobody need send, receive or be read."""
+def a_graph(choose: random.Random, window: int = 1) -> Index:
+    """Up to six edges between up to four senders (windows of them) and four other receivers; nobody need send, receive or be
+    read."""
     n_src, n_dst, n_rows = (choose.randint(1, 4) for _ in range(3))
     dst = sorted(choose.randrange(n_dst) for _ in range(choose.randint(0, 6)))
     src, w_row = ([choose.randrange(n) for _ in dst] for n in (n_src, n_rows))
-    return index(src, dst, w_row, n_src, n_dst, n_rows)
+    return index(src, dst, w_row, n_src + window - 1, n_dst, n_rows)
+
+
+def a_case(choose: random.Random) -> tuple[ConvolutionProgram, Index]:
+    program = a_program(choose)
+    return program, a_graph(choose, program.window)
 
 
 def index(src, dst, w_row, n_src, n_dst, n_rows) -> Index:

@@ -7,6 +7,7 @@ import os
 import sys
 from importlib import import_module
 
+from molzoo.cli.memory import keep_freed
 from molzoo.quantities import nearest
 
 COMMANDS = {
@@ -41,6 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     command, *rest = argv
     if command not in COMMANDS:
         return _refuse(f"there is no command {command!r}{nearest(command, list(COMMANDS))}")
+    keep_freed()
     try:
         code = getattr(import_module(f"molzoo.cli.{COMMANDS[command][0]}"), command + "_")(rest)
         sys.stdout.flush()

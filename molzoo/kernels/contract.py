@@ -47,6 +47,7 @@ class Index:
         in_order(src, dst, w_row, n_src, n_dst, n_rows)
         self.n = {"x": n_src, "w": n_rows}
         self.edges, self.n_dst = [src.contiguous(), dst.contiguous(), w_row.contiguous()], n_dst
+        self._last_src: int | None = None
         self._by = {"x": (src, n_src), "g": (dst, n_dst), "w": (w_row, n_rows)}
         self._rows: dict[str, list[Tensor]] = {}
         self._arrays: dict[str, list[np.ndarray]] = {}
@@ -62,6 +63,14 @@ class Index:
         key, n = self._by[slot]
         begins = key.new_zeros(n + 1).index_add(0, key + 1, torch.ones_like(key)).cumsum(0)
         return [begins, every[:-1] if slot == "g" else key.argsort(stable=True)]
+
+    def holds(self, window: int) -> None:
+        """Make sure that so many rows of x follow wherever an edge begins to read."""
+        src, n = self._by["x"]
+        if self._last_src is None:
+            self._last_src = int(src.max()) if len(src) else -window
+        if self._last_src + window > n:
+            raise ValueError(f"src names row {self._last_src}, from which {window} rows of x are read, but there are {n} rows")
 
     def arrays(self, slot: str) -> list[np.ndarray]:
         """The rows of a slot and the edges, for compiled loops."""
@@ -84,6 +93,8 @@ def contract(
     """
     if not torch.compiler.is_compiling():  # Dynamo cannot look into a program
         fits(program, index.edges[0], index.n, {"x": x, "Y": Y, "w": w})
+    if program.window > 1 and not watched(x, Y, w):
+        index.holds(program.window)
     if backend(x, Y, w) == "reference":
         return reference(program, index.edges, index.n_dst, x, Y, w)
     if not torch.compiler.is_compiling():

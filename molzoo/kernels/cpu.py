@@ -23,6 +23,7 @@ from molzoo.kernels.files import cache_folder, in_memory, load, say_not_kept
 from molzoo.kernels.program import ConvolutionProgram
 from molzoo.kernels.source import function
 from molzoo.kernels.watchers import plain
+from molzoo.kernels.windows import overlapped, result
 from molzoo.shapes import Tensor
 
 _NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
@@ -61,14 +62,14 @@ def run(
     """
     like = next(t for t in values if t is not None)
     ptr, order, src, dst, w_row = edges
-    out = like.new_empty(len(ptr) - 1, program.dim[slot])
+    out = result(program, slot, like, len(ptr) - 1)
     nothing = np.empty((0, 0), dtype=_NUMPY[like.dtype])
     arrays = [nothing if t is None else plain(t).numpy() for t in (*values, *tangents)]
     moving = "".join(name for name, t in zip("xYwg", tangents, strict=True) if t is not None)
     kernel = _compiled(program.key, slot, moving)
     arguments = ptr, order, src, dst, w_row, *arrays, out.numpy()
     side_by_side(ptr, len(src) * program.work, lambda first, last: kernel(first, last, *arguments))
-    return out
+    return overlapped(program, slot, out)
 
 
 def side_by_side(ptr: Sequence[int] | np.ndarray, work: int, call: Callable[[int, int], None]) -> None:

@@ -13,6 +13,7 @@ import torch
 from molzoo.kernels.files import cache_folder, load, of_process, say_not_kept
 from molzoo.kernels.gpu_source import module
 from molzoo.kernels.program import ConvolutionProgram
+from molzoo.kernels.windows import overlapped, result
 from molzoo.shapes import Tensor
 
 
@@ -26,15 +27,15 @@ def run(
     """∂Q/∂slot, or its derivative along ``tangents``; arguments as those of :func:`molzoo.kernels.cpu.run`, but tensors."""
     like = next(t for t in values if t is not None)
     rows = len(edges[0]) - 1
-    out = like.new_empty(rows, program.dim[slot])
+    out = result(program, slot, like, rows)
     if not out.numel():
-        return out
+        return overlapped(program, slot, out)
     arrays = [like if t is None else t.detach().contiguous() for t in (*values, *tangents)]  # what is absent is not read
     moving = "".join(name for name, t in zip("xYwg", tangents, strict=True) if t is not None)
     with torch.cuda.device_of(like):
         for kernel, blocks, channels in _kernels(program.key, slot, moving):
             kernel[rows, blocks](*edges, *arrays, out, num_warps=max(1, channels // 32))
-    return out
+    return overlapped(program, slot, out)
 
 
 @cache

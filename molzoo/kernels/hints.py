@@ -32,7 +32,8 @@ class Hints:
     def __init__(self, program: ConvolutionProgram, slot: str, tangents: str) -> None:
         self._program, self._slot, self._tangents, self._asked = program, slot, tangents, set[tuple[str, int]]()
         enough = sum(map(len, program.paths)) >= _ENOUGH * len(program.paths)
-        self._fetched = _FETCHED[slot] if enough else ""
+        fetched = "g" if program.window > 1 else _FETCHED[slot]  # many edges read a window, and each has its own row of g
+        self._fetched = fetched.replace(slot, "") if enough else ""
 
     def of_edge(self, place: str) -> list[str]:
         """Which edge comes later, and its rows; ``place`` is that of this edge in the order of edges."""

@@ -56,7 +56,7 @@ def _look(program: ConvolutionProgram, slot: str, edges: list[Tensor], values: S
     ptr, _, src, dst, w_row = edges
     rows = {name: len(ptr) - 1 if t is None else len(t) for name, t in zip("xYwg", values, strict=True)}
     if not src.is_cuda:
-        in_order(src, dst, w_row, rows["x"], rows["g"], rows["w"])
+        in_order(src, dst, w_row, rows["x"] - program.window + 1, rows["g"], rows["w"])
     for tensors in (values, tangents):
         given = {name: t for name, t in zip("xYwg", tensors, strict=True) if t is not None}
         if given:

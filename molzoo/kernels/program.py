@@ -6,7 +6,7 @@ Rows are numbered through all blocks and lie one after another, each with its ow
 """
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import accumulate
 from typing import Any, ClassVar, NamedTuple
@@ -31,6 +31,7 @@ class ConvolutionProgram:
         channels_out: channels of each row of the output.
         paths: the coefficients of each path, in the order of the weights; all rows of a path have the same channels.
         scalar_weights: w has one number for each path, and not one for each of its channels.
+        window: an edge reads so many rows of x, from ``src`` on, as if they stood side by side in one; terms count through all.
 
     >>> print(ConvolutionProgram((16,), 4, (16,) * 3, (tuple(Term(0, n, n - 1, 1.0) for n in (1, 2, 3)),)))
     1 row ⊗ 4 harmonics → 3 rows, 1 path, 3 coefficients
@@ -45,6 +46,7 @@ class ConvolutionProgram:
     channels_out: tuple[int, ...]
     paths: tuple[tuple[Term, ...], ...]
     scalar_weights: bool = False
+    window: int = 1
     key: ClassVar[int]  # of each program its own, but no field, or Dynamo would give it to the constructor
 
     _keys: ClassVar[dict["ConvolutionProgram", int]] = {}
@@ -53,7 +55,7 @@ class ConvolutionProgram:
 
     def __post_init__(self) -> None:
         for p, path in enumerate(self.paths):
-            found = {self.channels_in[t.m] for t in path} | {self.channels_out[t.k] for t in path}
+            found = {self.rows_in[t.m] for t in path} | {self.channels_out[t.k] for t in path}
             if len(found) != 1:
                 raise ValueError(
                     f"path {p} joins rows of different numbers of channels ({sorted(found)}); give each path its own rows"
@@ -67,23 +69,32 @@ class ConvolutionProgram:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """By its arguments: the number is that of this process."""
-        return type(self), (self.channels_in, self.n_harmonics, self.channels_out, self.paths, self.scalar_weights)
+        return type(self), tuple(getattr(self, each.name) for each in fields(self))
+
+    @cached_property
+    def rows_in(self) -> tuple[int, ...]:
+        """Channels of each row of x, through a whole window."""
+        return self.channels_in * self.window
 
     @cached_property
     def channels(self) -> tuple[int, ...]:
         """Channels of each path, so of its weights."""
-        return tuple(self.channels_in[path[0].m] for path in self.paths)
+        return tuple(self.rows_in[path[0].m] for path in self.paths)
 
     @cached_property
     def widths(self) -> dict[str, tuple[int, ...]]:
         """Columns of each row of x and g, of each harmonic of Y, and of each path of w."""
         w = (1,) * len(self.paths) if self.scalar_weights else self.channels
-        return {"x": self.channels_in, "Y": (1,) * self.n_harmonics, "w": w, "g": self.channels_out}
+        return {"x": self.rows_in, "Y": (1,) * self.n_harmonics, "w": w, "g": self.channels_out}
 
     @cached_property
     def dim(self) -> dict[str, int]:
         """Columns of x, Y, w and g."""
-        return {name: sum(widths) for name, widths in self.widths.items()}
+        return {name: sum(widths) for name, widths in self.widths.items()} | {"x": sum(self.channels_in)}
+
+    def reach(self, slot: str) -> int:
+        """Columns that one row of a result has in the loops: those of a slot, or of a whole window of x."""
+        return sum(self.widths[slot])
 
     @cached_property
     def begins(self) -> dict[str, list[int]]:
@@ -124,7 +135,7 @@ class ConvolutionProgram:
 
     def __str__(self) -> str:
         count = lambda n, word: f"{n} {word}{'s' * (n != 1)}"  # noqa: E731
-        rows_in, rows_out = (count(len(rows), "row") for rows in (self.channels_in, self.channels_out))
+        rows_in, rows_out = (count(len(rows), "row") for rows in (self.rows_in, self.channels_out))
         sizes = f"{count(len(self.paths), 'path')}, {count(sum(map(len, self.paths)), 'coefficient')}"
         lines = [f"{rows_in} ⊗ {count(self.n_harmonics, 'harmonic')} → {rows_out}, {sizes}"]
         lines.append(" path  channels  weights    x    Y  out  coefficient")

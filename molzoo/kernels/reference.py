@@ -24,7 +24,8 @@ def reference(
     """
     src, dst, w_row = edges
     # Split, never sliced: the derivative of a slice fills the whole tensor with zeros.
-    of_edge = x.index_select(0, src), Y, w.index_select(0, w_row)
+    x_src = x if program.window == 1 else x.unfold(0, program.window, 1).mT.flatten(1)
+    of_edge = x_src.index_select(0, src), Y, w.index_select(0, w_row)
     x_j, Y_n, w_p = (t.split(program.widths[name], 1) for name, t in zip("xYw", of_edge, strict=True))
     rows: list[Tensor | None] = [None] * len(program.channels_out)
     for path, weight in zip(program.paths, w_p, strict=True):

@@ -100,19 +100,19 @@ def _splines(u: Float[Tensor, "P 1"]) -> Float[Tensor, "P 6"]:
 
 
 def _taps(left: Int[Tensor, " P"], n: int) -> Index:
-    """The six coefficients that reach each distance, as edges of a convolution from n coefficients."""
-    src = (left[:, None] + torch.arange(_TAPS, device=left.device)).flatten()
-    dst = torch.arange(len(left), device=left.device).repeat_interleave(_TAPS)
-    return Index(src, dst, torch.zeros_like(src), n, len(left), 1)
+    """Where the six coefficients that reach each distance begin, as edges of a convolution from n coefficients."""
+    every = torch.arange(len(left), device=left.device)
+    return Index(left, every, torch.zeros_like(left), n, len(left), 1)
 
 
 def _interpolated(W: Float[Tensor, "K numel"], taps: Index, splines: Float[Tensor, "P 6"]) -> Float[Tensor, "P numel"]:
     """Σ_k B_k c_k at each distance, with c made of the values W on knots."""
     c = 1.825 * W[2:-2] - (7 / 15) * (W[1:-3] + W[3:-1]) + (13 / 240) * (W[:-4] + W[4:])
-    return contract(_program(W.shape[1]), taps, c, splines.reshape(-1, 1), torch.ones_like(c[:1]))
+    return contract(_program(W.shape[1]), taps, c, splines, c.new_ones(1, 1))
 
 
 @cache
 def _program(channels: int) -> ConvolutionProgram:
-    """The sum Σ Y x over edges."""
-    return ConvolutionProgram((channels,), 1, (channels,), ((Term(0, 0, 0, 1.0),),))
+    """The sum Σ_k Y_k x_k over six rows of x."""
+    sum_of_taps = tuple(Term(k, k, 0, 1.0) for k in range(_TAPS))
+    return ConvolutionProgram((channels,), _TAPS, (channels,), (sum_of_taps,), scalar_weights=True, window=_TAPS)

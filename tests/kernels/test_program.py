@@ -47,6 +47,21 @@ def test_a_weight_of_one_channel_is_that_of_every_channel():
     torch.testing.assert_close(*gradients)
 
 
+def test_a_window_of_rows_is_those_rows_side_by_side():
+    window = ConvolutionProgram((4, 2), 1, (4, 2), ((Term(0, 0, 0, 1.0), Term(2, 0, 0, 0.5)), (Term(3, 0, 1, 2.0),)), window=2)
+    beside = ConvolutionProgram((4, 2, 4, 2), 1, (4, 2), window.paths)
+    src, dst = torch.tensor([2, 0, 1]), torch.tensor([0, 0, 1])
+    x, Y, w = torch.randn(4, 6, requires_grad=True), torch.randn(3, 1), torch.randn(3, 6)
+    ways = [
+        contract(window, Index(src, dst, src, 4, 2, 3), x, Y, w),
+        contract(beside, Index(src, dst, src, 3, 2, 3), torch.cat([x[:-1], x[1:]], 1), Y, w),
+    ]
+    torch.testing.assert_close(*ways)
+    torch.testing.assert_close(*(torch.autograd.grad(way.pow(3).sum(), x) for way in ways))
+    with pytest.raises(ValueError, match="src names row 2, from which 2 rows of x are read, but there are 3 rows"):
+        contract(window, Index(src, dst, src, 3, 2, 3), x[:3], Y, w)
+
+
 def test_refuses_paths_between_rows_of_different_channels():
     with pytest.raises(ValueError, match=r"path 0 joins rows of different numbers of channels \(\[2, 4\]\)"):
         ConvolutionProgram((4,), 1, (2,), ((Term(0, 0, 0, 1.0),),))

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_programs import a_graph, a_program, agree, arguments, derivatives, index
+from kernel_programs import a_case, agree, arguments, derivatives, index
 
 from molzoo.kernels import ConvolutionProgram, Index, Term, contract, cpu, source, use_backend
 
@@ -29,16 +29,17 @@ GRAPHS = {
 }
 
 
-def row_of(array, begin):
-    number, rest = divmod(begin, array.shape[1])
-    assert rest == 0 <= number < len(array), "out of bounds"
-    return array[number]
-
-
 def uncompiled(key, slot, tangents):
     """The loop as plain Python, which looks at bounds."""
+    program = ConvolutionProgram.of(key)
+
+    def row_of(array, begin):
+        number, rest = divmod(begin, array.shape[1])
+        assert rest == 0 <= number < len(array), "out of bounds"
+        return array[number : number + program.window].ravel() if array.shape[1] == program.dim["x"] else array[number]
+
     names = {"prefetch": lambda *_: None, "row_of": row_of}
-    exec(source.function("kernel", ConvolutionProgram.of(key), slot, tangents), names)
+    exec(source.function("kernel", program, slot, tangents), names)
     return names["kernel"]
 
 
@@ -57,15 +58,14 @@ def test_each_line_of_the_weights_is_fetched_once_where_there_is_enough_to_compu
 @settings(max_examples=25, deadline=None, derandomize=True)
 def test_generated_loops_equal_the_reference_through_third_order(choose):
     torch.manual_seed(0)
-    program, graph = a_program(choose), a_graph(choose)
     with patch.object(cpu, "_compiled", uncompiled):
-        agree("fused", program, graph)
+        agree("fused", *a_case(choose))
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_compiled_loops_equal_the_reference(seed):
     choose = random.Random(seed)
-    agree("fused", a_program(choose), a_graph(choose), orders=1)
+    agree("fused", *a_case(choose), orders=1)
 
 
 @pytest.mark.parametrize("name", GRAPHS)
