@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 
 def test_(words: list[str]) -> None:
     """Errors of a model on labelled data."""
-    parser = Parser("test", "MODEL [CONFIG|FILE] [--data.KEY VALUE …] [-o results.json]")
+    parser = Parser("test", "MODEL [MODEL.pt …] [CONFIG|FILE] [--data.KEY VALUE …] [-o results.json]")
     parser.add_argument("model", metavar="MODEL", help="a model.pt")
     parser.add_argument(
-        "data", metavar="CONFIG|FILE", nargs="?", help="whose test split, or all of a labelled file; else the model's own"
+        "more",
+        metavar="MODEL.pt|CONFIG|FILE",
+        nargs="*",
+        help="more models: a committee, whose predictions are means; whose test split, or a labelled file, else its own",
     )
     parser.add_argument("-o", "--out", metavar="JSON", help="write the errors there too")
     _add_common(parser)
@@ -47,7 +50,7 @@ def predict_(words: list[str]) -> None:
 
     if options.max_edges is not None and options.max_edges < 1:
         raise ValueError(f"--max_edges is a number of edges, 1 or more; got {options.max_edges}")
-    n = predict(_load(options), options.source, options.out, options.names, options.max_edges)
+    n = predict(_load(options, options.model), options.source, options.out, options.names, options.max_edges)
     print(f"{n} structures: {options.out}")
 
 
@@ -90,12 +93,12 @@ def _names(text: str) -> list[str]:
         raise argparse.ArgumentTypeError(str(error)) from None  # argparse hides what a ValueError says
 
 
-def _load(options: argparse.Namespace) -> "Predictor":
+def _load(options: argparse.Namespace, file: str) -> "Predictor":
     import torch
 
     from molzoo.checkpoint import load
 
-    return load(options.model, options.device, getattr(torch, options.dtype) if options.dtype else None)
+    return load(file, options.device, getattr(torch, options.dtype) if options.dtype else None)
 
 
 def _test(options: argparse.Namespace, sections: list[str]) -> dict[str, Any]:
@@ -103,19 +106,22 @@ def _test(options: argparse.Namespace, sections: list[str]) -> dict[str, Any]:
     from molzoo.loss import metrics_table
     from molzoo.train.evaluate import evaluate
 
-    data, is_file = _data(options, sections)
-    predictor = _load(options)
-    names = options.names or list(predictor.names)
-    n, batches = (_all_of if is_file else _test_split)(data, names, predictor.model.cutoff)
-    metrics = evaluate(predictor, batches, names).metrics
+    files = [options.model, *(word for word in options.more if Path(word).suffix == ".pt")]
+    data, is_file = _data(options.model, [word for word in options.more if word not in files], sections)
+    members = [_load(options, file) for file in files]
+    names = options.names or list(members[0].names)
+    n, batches = (_all_of if is_file else _test_split)(data, names, max(member.model.cutoff for member in members))
+    metrics = evaluate(members, batches, names).metrics
     what = f"{data.source}: {'all' if is_file else 'test split,'} {n} structures"
-    print(f"{options.model} on {what}\n{metrics_table(metrics)}")
-    return {"model": options.model, "data": data.source, "n_structures": n, "test": metrics}
+    print(f"{' + '.join(files)} on {what}\n{metrics_table(metrics)}")
+    return {"model": " + ".join(files), "data": data.source, "n_structures": n, "test": metrics}
 
 
-def _data(options: argparse.Namespace, sections: list[str]) -> "tuple[Data, bool]":
+def _data(model: str, words: list[str], sections: list[str]) -> "tuple[Data, bool]":
     """The data to test on, and whether they are a file to be used whole."""
-    given = options.data
+    if len(words) > 1:
+        raise ValueError(f"models are tested on one set of data, but {' and '.join(words)} are given; name one of them")
+    given = words[0] if words else None
     is_file = given is not None and Path(given).suffix not in ("", ".yaml", ".yml")
     if is_file:
         config = {"data": {"source": given}}
@@ -124,10 +130,10 @@ def _data(options: argparse.Namespace, sections: list[str]) -> "tuple[Data, bool
     else:
         from molzoo.checkpoint import read
 
-        config = read(options.model)[0]["config"] or {}
+        config = read(model)[0]["config"] or {}
     section = {**config.get("data", {}), **configs.from_words(sections).get("data", {})}
     if "source" not in section:
-        raise ValueError(f"{given or options.model} names no data; type molzoo test MODEL FILE, or --data.source SOURCE")
+        raise ValueError(f"{given or model} names no data; type molzoo test MODEL FILE, or --data.source SOURCE")
     return _make_data(section), is_file
 
 

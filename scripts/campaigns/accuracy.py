@@ -87,18 +87,19 @@ def mean_predictor(predictor: Predictor, data: Data) -> dict[str, dict[str, floa
 
 def write(name: str, words: list[str], results: dict, points: list[dict]) -> None:
     """The record of one run."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    machine = f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    record = {
-        "command": "molzoo train " + " ".join(words),
-        "commit": commit,
-        "machine": machine,
-        **results,
-        "curve": points,
-    }
+    record = {"command": "molzoo train " + " ".join(words), **machine(), **results, "curve": points}
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
     tabulate()
+
+
+def machine() -> dict[str, str]:
+    """With which commit and where."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    return {
+        "commit": commit,
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+    }
 
 
 def tabulate() -> None:

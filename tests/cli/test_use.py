@@ -70,6 +70,20 @@ def test_on_another_configuration_and_with_overrides(model, capsys, tmp_path):
     assert "test split, 4 structures" in capsys.readouterr().out
 
 
+def test_a_committee_predicts_the_mean_of_its_members(model, labelled, capsys, tmp_path):
+    other = checkpoint.load(model)
+    other.facts.references["energy"][1] += 1.0  # eV for each hydrogen
+    other = Predictor("PaiNN", other.names, other.arguments, other.facts).double()
+    other.load_state_dict(checkpoint.load(model).state_dict(), strict=False)
+    checkpoint.save(other, tmp_path / "other.pt", {"data": DATA})
+    keys = ["--data.labels", "{energy: my_energy, forces: my_forces}", "-o", str(tmp_path / "results.json")]
+    for members, error in (([model], 500), ([model, model], 500), ([model, str(tmp_path / "other.pt")], 1500)):
+        assert main(["test", *members, labelled, *keys]) == 0
+        found = json.loads((tmp_path / "results.json").read_text())
+        assert found["test"]["energy"]["mae"] == pytest.approx(error, abs=1e-3)  # −0.5 eV and half an eV for 6, 2, 4 hydrogens
+        assert found["model"] == " + ".join(members)
+
+
 def test_on_a_labelled_file(model, labelled, capsys, tmp_path):
     keys = ["--data.labels", "{energy: my_energy, forces: my_forces}"]
     assert main(["test", model, labelled, *keys, "-o", str(tmp_path / "results.json")]) == 0
@@ -102,7 +116,7 @@ def test_single_precision(model, capsys):
         (["MODEL", "--dtype", "half"], "invalid choice: 'half'"),
         (["MODEL", "--data.sorce", "x"], "did you mean 'source'"),
         (["MODEL", "--data.test", "0"], "no test structures"),
-        (["MODEL", "a.yaml", "b"], "unrecognized arguments: b"),
+        (["MODEL", "a.yaml", "b"], "tested on one set of data, but a.yaml and b are given; name one of them"),
     ],
 )
 def test_refusals_of_test(model, capsys, words, sentence):
