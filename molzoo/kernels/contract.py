@@ -93,7 +93,7 @@ def contract(
     """
     if not torch.compiler.is_compiling():  # Dynamo cannot look into a program
         fits(program, index.edges[0], index.n, {"x": x, "Y": Y, "w": w})
-    if program.window > 1 and not watched(x, Y, w):
+    if program.window > 1 and not watched(index.edges[0]):
         index.holds(program.window)
     if backend(x, Y, w) == "reference":
         return reference(program, index.edges, index.n_dst, x, Y, w)

@@ -24,8 +24,7 @@ def reference(
     """
     src, dst, w_row = edges
     # Split, never sliced: the derivative of a slice fills the whole tensor with zeros.
-    x_src = x if program.window == 1 else x.unfold(0, program.window, 1).mT.flatten(1)
-    of_edge = x_src.index_select(0, src), Y, w.index_select(0, w_row)
+    of_edge = x.index_select(0, _windows(src, program.window)).view(len(src), sum(program.rows_in)), Y, w.index_select(0, w_row)
     x_j, Y_n, w_p = (t.split(program.widths[name], 1) for name, t in zip("xYw", of_edge, strict=True))
     rows: list[Tensor | None] = [None] * len(program.channels_out)
     for path, weight in zip(program.paths, w_p, strict=True):
@@ -36,3 +35,8 @@ def reference(
     widths = zip(rows, program.channels_out, strict=True)
     messages = torch.cat([x.new_zeros(len(src), C) if row is None else row for row, C in widths], 1)
     return messages.new_zeros(n_dst, messages.shape[1]).index_add(0, dst, messages)
+
+
+def _windows(src: Int[Tensor, " E"], window: int) -> Int[Tensor, " rows"]:
+    """The rows that each edge reads, one edge after the other."""
+    return src if window == 1 else (src[:, None] + torch.arange(window, device=src.device)).flatten()

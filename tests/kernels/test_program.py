@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from molzoo.kernels import ConvolutionProgram, Index, Term, contract
+from molzoo.kernels import ConvolutionProgram, Index, Term, contract, use_backend
 
 PATHS = ((Term(0, 0, 0, 1.0), Term(0, 1, 1, -0.5), Term(1, 0, 1, 0.25)), (Term(2, 1, 2, 1 / 3),))
 RAGGED = ConvolutionProgram((4, 4, 2), 2, (4, 4, 2), PATHS)
@@ -60,6 +60,22 @@ def test_a_window_of_rows_is_those_rows_side_by_side():
     torch.testing.assert_close(*(torch.autograd.grad(way.pow(3).sum(), x) for way in ways))
     with pytest.raises(ValueError, match="src names row 2, from which 2 rows of x are read, but there are 3 rows"):
         contract(window, Index(src, dst, src, 3, 2, 3), x[:3], Y, w)
+
+
+def test_windows_are_transformed_and_looked_at():
+    window = ConvolutionProgram((2,), 1, (2,), ((Term(0, 0, 0, 1.0), Term(1, 0, 0, 0.5)),), window=2)
+    src, dst = torch.tensor([1, 0]), torch.tensor([0, 1])
+    x, Y, w = (torch.randn(*shape, dtype=torch.float64) for shape in ((3, 2), (2, 1), (2, 2)))
+    found = []
+    for backend in ("fused", "messages"):
+        with use_backend(backend):
+            cubes = lambda x: contract(window, Index(src, dst, src, 3, 2, 2), x, Y, w).pow(3).sum()  # noqa: E731
+            many = torch.func.vmap(torch.func.grad(cubes))(torch.stack([x, 2 * x]))
+            found.append((torch.func.hessian(cubes)(x), many))
+    torch.testing.assert_close(*found)
+    outside = lambda x: contract(window, Index(src + 1, dst, src, 3, 2, 2), x, Y, w).sum()  # noqa: E731
+    with use_backend("fused"), pytest.raises(ValueError, match="src names row 2"):
+        torch.func.grad(outside)(x)
 
 
 def test_refuses_paths_between_rows_of_different_channels():
