@@ -8,6 +8,7 @@ import torch
 
 from molzoo.graph.pairs import NeighbourList, both_directions
 from molzoo.graph.search import Structures, cell_pairs, cluster_pairs, vesin_pairs
+from molzoo.kernels.watchers import beneath
 from molzoo.quantities import nearest
 from molzoo.shapes import Float, Int, Tensor
 
@@ -50,10 +51,7 @@ def neighbour_list(
         raise ValueError(f"{backend!r} does not find neighbours{nearest(backend, ['auto', *BACKENDS])}")
     if backend == "vesin" and pos.device.type != "cpu":
         raise ValueError(f"vesin runs on a CPU and positions are on {pos.device}; say backend='torch'")
-    i, j, shift = BACKENDS[backend](_checked(pos.detach(), cell, pbc, batch), float(cutoff))
-    if isinstance(i, Tensor) and i.device.type == "cpu":
-        i, j, shift = i.numpy(), j.numpy(), shift.numpy()
-    return both_directions(i, j, shift)
+    return beneath(_found, backend, float(cutoff), pos, cell, pbc, batch)
 
 
 def radius_graph(
@@ -92,6 +90,13 @@ def radius_graph(
         edge_index = torch.cat([edge_index, own], 1)
         edge_index = edge_index[:, (edge_index[1] * len(x) + edge_index[0]).argsort()]
     return edge_index if flow == "source_to_target" else edge_index.flip(0)
+
+
+def _found(backend: str, cutoff: float, pos: Tensor, cell: Tensor | None, pbc: Any, batch: Tensor | None) -> NeighbourList:
+    i, j, shift = BACKENDS[backend](_checked(pos.detach(), cell, pbc, batch), cutoff)
+    if isinstance(i, Tensor) and i.device.type == "cpu":
+        i, j, shift = i.numpy(), j.numpy(), shift.numpy()
+    return both_directions(i, j, shift)
 
 
 def _checked(pos: Tensor, cell: Tensor | None, pbc: Any, batch: Tensor | None) -> Structures:

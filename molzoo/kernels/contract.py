@@ -19,7 +19,7 @@ from molzoo.kernels.functions import awaited, direct
 from molzoo.kernels.operator import Slots, by_triton, contraction
 from molzoo.kernels.program import ConvolutionProgram
 from molzoo.kernels.reference import reference
-from molzoo.kernels.watchers import compiled_without_gradient, kept, watched
+from molzoo.kernels.watchers import beneath, compiled_without_gradient, kept, watched
 from molzoo.shapes import Float, Int, Tensor
 
 
@@ -44,7 +44,8 @@ class Index:
         n_dst: int,
         n_rows: int,
     ) -> None:
-        in_order(src, dst, w_row, n_src, n_dst, n_rows)
+        src, dst, w_row = beneath(lambda *edges: edges, src, dst, w_row)
+        beneath(in_order, src, dst, w_row, n_src, n_dst, n_rows)
         self.n = {"x": n_src, "w": n_rows}
         self.edges, self.n_dst = [src.contiguous(), dst.contiguous(), w_row.contiguous()], n_dst
         self._last_src: int | None = None
@@ -54,7 +55,7 @@ class Index:
 
     def rows(self, slot: str) -> list[Int[Tensor, " _"]]:
         """For the result of a slot: where each of its rows begins in a list of edges, and that list."""
-        return kept(self._rows, slot, lambda: self._sorted(slot))
+        return kept(self._rows, slot, lambda: beneath(self._sorted, slot))
 
     def _sorted(self, slot: str) -> list[Tensor]:
         every = torch.arange(self.edges[0].shape[0] + 1, device=self.edges[0].device)

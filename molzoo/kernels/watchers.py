@@ -1,12 +1,14 @@
 """Who looks on while loops run: compilers, transforms and modes, some of whose tensors have no numbers.
 
-Loops take plain tensors alone, and what is made while a mode looks on is not kept for those who come later.
+Loops take plain tensors alone, and what is made while a mode looks on is not kept for those who come later. Transforms of
+torch.func may look at features, but edges are what they are: those are found beneath the transforms.
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
+from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -57,3 +59,43 @@ def plain(t: torch.Tensor) -> torch.Tensor:
             "or molzoo.kernels.use_backend('messages')"
         )
     return t.detach().contiguous()
+
+
+def beneath(function: Callable[..., V], *arguments: Any) -> V:
+    """``function(*arguments)``, outside of all transforms of torch.func, on what their tensors hold.
+
+    For indices, which have no derivative and are kept for all layers.
+
+    Raises:
+        ValueError: vmap has made many tensors one, and the indices of each would be others.
+
+    >>> torch.func.grad(lambda x: x * beneath(lambda t: float(t.numpy()), x))(torch.tensor(3.0))
+    tensor(3.)
+    """
+    if torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active():
+        return function(*arguments)
+    with temporarily_clear_interpreter_stack():
+        return function(*(_held(a) if isinstance(a, torch.Tensor) else a for a in arguments))
+
+
+def under_vmap(t: torch.Tensor) -> bool:
+    """Whether vmap has made many tensors one.
+
+    >>> torch.func.vmap(lambda t: t * under_vmap(t))(torch.ones(2))
+    tensor([1., 1.])
+    """
+    while torch._C._functorch.is_functorch_wrapped_tensor(t):
+        if torch._C._functorch.is_batchedtensor(t):
+            return True
+        t = torch._C._functorch.get_unwrapped(t)
+    return False
+
+
+def _held(t: torch.Tensor) -> torch.Tensor:
+    if under_vmap(t):
+        raise ValueError(
+            "structures under vmap share their edges; find them before: graph = molzoo.graph.connect(graph, cutoff)"
+        )
+    while torch._C._functorch.is_functorch_wrapped_tensor(t):
+        t = torch._C._functorch.get_unwrapped(t)
+    return t.detach()

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from molzoo.kernels import ConvolutionProgram, Index, Term, contract
+from molzoo.kernels.watchers import under_vmap
 from molzoo.nn.deferred import DeferredWeights, too_many
 from molzoo.shapes import Float, Int, Tensor
 
@@ -86,8 +87,8 @@ class RadialTable(nn.Module):
         left = t.detach().floor().long().clamp(0, self.n_knots - 2)
         splines = torch.where(d[:, None] < self.cutoff, _splines((t - left)[:, None]), 0.0)
         weights = radial(knots, clamp=False)
-        taps = _taps(left, len(knots) - 2 * _WIDTH)
-        return [_interpolated(W, taps, splines.to(W)) for W in weights]
+        taps = None if under_vmap(left) else _taps(left, len(knots) - 2 * _WIDTH)
+        return [_interpolated(W, left, taps, splines.to(W)) for W in weights]
 
 
 def _splines(u: Float[Tensor, "P 1"]) -> Float[Tensor, "P 6"]:
@@ -105,9 +106,13 @@ def _taps(left: Int[Tensor, " P"], n: int) -> Index:
     return Index(left, every, torch.zeros_like(left), n, len(left), 1)
 
 
-def _interpolated(W: Float[Tensor, "K numel"], taps: Index, splines: Float[Tensor, "P 6"]) -> Float[Tensor, "P numel"]:
+def _interpolated(
+    W: Float[Tensor, "K numel"], left: Int[Tensor, " P"], taps: Index | None, splines: Float[Tensor, "P 6"]
+) -> Float[Tensor, "P numel"]:
     """Σ_k B_k c_k at each distance, with c made of the values W on knots."""
     c = 1.825 * W[2:-2] - (7 / 15) * (W[1:-3] + W[3:-1]) + (13 / 240) * (W[:-4] + W[4:])
+    if taps is None:  # many structures at once, each with knots of its own
+        return (splines[:, :, None] * c[left[:, None] + torch.arange(_TAPS, device=left.device)]).sum(1)
     return contract(_program(W.shape[1]), taps, c, splines, c.new_ones(1, 1))
 
 
