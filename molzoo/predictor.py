@@ -76,11 +76,14 @@ class Predictor(nn.Module):
         Raises:
             ValueError: a quantity is not defined for the structure, or not predicted by this model.
         """
-        graph = connect(graph, self.model.cutoff)
         names = self.names if names is None else tuple(names)
+        differentiate = any(quantity(name).derivative for name in names)
+        twice = differentiate and torch.is_grad_enabled() and (self.training if create_graph is None else create_graph)
+        if twice and torch.compiler.is_compiling():
+            return _as_it_is(self, graph, names, create_graph)
+        graph = connect(graph, self.model.cutoff)
         if not torch.compiler.is_compiling():
             self.check(graph, names)
-        differentiate = any(quantity(name).derivative for name in names)
         keep = torch.is_grad_enabled()
         by: list[Tensor] = []
         with torch.set_grad_enabled(keep or differentiate):
@@ -88,7 +91,7 @@ class Predictor(nn.Module):
                 graph, by = strained(graph, stress="stress" in names)
             found = self.evaluate(graph)
             if differentiate:
-                found |= derivatives(found["energy"], graph, by, self.training if create_graph is None else create_graph)
+                found |= derivatives(found["energy"], graph, by, twice)
         return {name: found[name] if keep else found[name].detach() for name in names}
 
     def evaluate(self, graph: AtomGraph) -> Predictions:
@@ -134,6 +137,12 @@ class Predictor(nn.Module):
                     f"this model never learned structures of total charge {strange[0]:+g}; "
                     f"it was trained on charge {', '.join(f'{q:+g}' for q in self.facts.charges)}"
                 )
+
+
+@torch.compiler.disable(reason="torch.compile differentiates once, and a loss of forces is differentiated twice")
+def _as_it_is(predictor: Predictor, graph: Any, names: Sequence[str], create_graph: bool | None) -> Predictions:
+    """The predictions, uncompiled."""
+    return predictor(graph, names, create_graph)
 
 
 def _share_out(properties: Iterable[Property]) -> tuple[Irreps, list[list[int]]]:

@@ -186,6 +186,38 @@ def test_positions_far_from_the_origin_lose_nothing_in_float32(structure, predic
     assert (made(far)["energy"] - made(graph)["energy"]).abs().item() < 1e-5
 
 
+def test_compiled_models_find_edges_predict_forces_and_learn_as_others_do():
+    # In a process of its own, as below. With a compiler that changes nothing, and with one that takes no double derivatives.
+    script = """
+import torch
+from ase.build import molecule
+from molzoo import Predictor
+from molzoo.graph import from_ase
+from molzoo.models import TABLE
+for name in TABLE:
+    predictor = Predictor(name, ["energy", "forces"], {"channels": 8, "n_layers": 1}).double()
+    graph = from_ase(molecule("H2O"))
+    def learned(call):
+        predictor.zero_grad()
+        sum(value.square().sum() for value in call(graph).values()).backward()
+        return torch.cat([p.grad.flatten() for p in predictor.parameters() if p.grad is not None])
+    for backend in ("eager", "aot_eager"):
+        compiled = torch.compile(predictor, backend=backend)
+        torch.testing.assert_close(compiled.train()(graph), predictor.train()(graph))
+        torch.testing.assert_close(learned(compiled), learned(predictor))
+        torch.testing.assert_close(compiled.eval()(graph), predictor.eval()(graph))
+    energy = torch.compile(predictor.model, backend="eager")  # one part, of which somebody takes derivatives twice
+    graph.pos.requires_grad_()
+    first = [torch.autograd.grad(f(graph).sum(), graph.pos, create_graph=True)[0] for f in (energy, predictor.model)]
+    by = [graph.pos, *predictor.model.parameters()]
+    both = [torch.autograd.grad(f.square().sum(), by, allow_unused=True, materialize_grads=True) for f in first]
+    torch.testing.assert_close(*both)
+"""
+    command = [sys.executable, "-W", "ignore", "-c", script]
+    done = subprocess.run(command, timeout=600, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_every_model_can_be_compiled_for_energies_alone():
     # In a process of its own: Dynamo cannot look through the checks of annotations that tests put around every function.
     script = """

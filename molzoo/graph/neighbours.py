@@ -15,6 +15,7 @@ from molzoo.shapes import Float, Int, Tensor
 BACKENDS = {"vesin": vesin_pairs, "torch": cell_pairs, "torch_cluster": cluster_pairs}
 
 
+@torch.compiler.disable(reason="edges are found by numbers, which a compiler does not know")
 def neighbour_list(
     pos: Float[Tensor, "N 3"],
     cutoff: float,

@@ -16,10 +16,10 @@ import molzoo.kernels.gpu as gpu
 from molzoo.kernels.checks import fits, in_order
 from molzoo.kernels.dispatch import backend
 from molzoo.kernels.functions import awaited, direct
-from molzoo.kernels.operator import Slots, by_triton, contraction
+from molzoo.kernels.operator import Slots, by_triton, contraction, convolution
 from molzoo.kernels.program import ConvolutionProgram
 from molzoo.kernels.reference import reference
-from molzoo.kernels.watchers import beneath, compiled_without_gradient, kept, watched
+from molzoo.kernels.watchers import beneath, kept, watched
 from molzoo.shapes import Float, Int, Tensor
 
 
@@ -73,6 +73,10 @@ class Index:
         if self._last_src + window > n:
             raise ValueError(f"src names row {self._last_src}, from which {window} rows of x are read, but there are {n} rows")
 
+    def every(self) -> list[Int[Tensor, " _"]]:
+        """The rows of all slots and the edges, for compilers."""
+        return [t for slot in "xYwg" for t in self.rows(slot)] + self.edges
+
     def arrays(self, slot: str) -> list[np.ndarray]:
         """The rows of a slot and the edges, for compiled loops."""
         if slot not in self._arrays:
@@ -100,12 +104,7 @@ def contract(
         return reference(program, index.edges, index.n_dst, x, Y, w)
     if not torch.compiler.is_compiling():
         return _Convolution.apply(program, index, "g", x, Y, w)
-    # Dynamo takes no function that has forward derivatives, is differentiated twice, or fills a cache.
-    for slot in "gxYw":
-        index.rows(slot)
-    if compiled_without_gradient(x, Y, w):
-        return _evaluate(program, index, "g", [x, Y, w, None], [None] * 4)
-    return _Once.apply(program, index, "g", x, Y, w)
+    return convolution(program.key, "g", index.every(), x, Y, w, None, *[None] * 4)
 
 
 def _evaluate(program: ConvolutionProgram, index: Index, slot: str, values: Slots, tangents: Slots) -> Tensor:
@@ -146,23 +145,6 @@ class _Convolution(_Rule):
     @staticmethod
     def jvp(ctx: Any, *moved: Any) -> Tensor:
         return _directional(ctx.program, ctx.index, "g", [*ctx.saved_tensors, None], [*moved[3:], None])
-
-
-class _Once(_Rule):
-    """∂Q/∂g that can be differentiated once."""
-
-    forward = _Convolution.forward
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
-        values = [*ctx.saved_tensors, g]
-        needed = zip("xYw", awaited(ctx)[3:], strict=True)
-        return (
-            None,
-            None,
-            None,
-            *(_evaluate(ctx.program, ctx.index, name, values, [None] * 4) if wanted else None for name, wanted in needed),
-        )
 
 
 @direct

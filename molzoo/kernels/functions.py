@@ -1,6 +1,7 @@
 """Functions of autograd at less cost: called directly; and which of them, and of their gradients, are needed at all."""
 
 import inspect
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import torch
@@ -32,6 +33,14 @@ def _apply(function: type[Function], *arguments: Any) -> Any:
     if torch._C._are_functorch_transforms_active():
         return Function.apply.__func__(function, *arguments)  # type: ignore[attr-defined]
     return super(Function, function).apply(*torch._functorch.utils.unwrap_dead_wrappers(arguments))  # type: ignore[misc]
+
+
+with suppress(
+    ImportError
+):  # of which Dynamo makes nothing, should it meet the call alone: between two graphs, in a backward pass
+    from torch._C._dynamo.eval_frame import _FrameAction, _FrameExecStrategy, set_code_exec_strategy
+
+    set_code_exec_strategy(_apply.__code__, _FrameExecStrategy(_FrameAction.SKIP, _FrameAction.DEFAULT))
 
 
 def differentiated(*tensors: torch.Tensor | None) -> bool:

@@ -1,6 +1,8 @@
-"""One contraction of Q as an operator of torch: opaque to tracers and compilers, with a fake for shapes and a rule for vmap.
+"""Contractions of Q as operators of torch: opaque to tracers and compilers, with fakes for shapes.
 
-It has no derivative of its own; :mod:`molzoo.kernels.contract` gives it one.
+``contraction`` has a rule for vmap and no derivative of its own; :mod:`molzoo.kernels.contract` gives it one that transforms of
+torch.func take. Compilers take no such function of Python where it is differentiated twice: for them, ``convolution`` is the
+same with derivatives of any order.
 """
 
 from collections.abc import Sequence
@@ -49,6 +51,63 @@ def _(info: Any, in_dims: tuple[Any, ...], program: int, slot: str, *arguments: 
     )
     out = contraction(program, slot, _copies(edges, values, info.batch_size), values, tangents)
     return out.unflatten(0, (info.batch_size, -1)), 0
+
+
+@torch.library.custom_op("molzoo::convolution", mutates_args=(), device_types=("cpu", "cuda"))
+def convolution(
+    program: int,
+    slot: str,
+    index: list[Tensor],
+    x: Tensor | None,
+    Y: Tensor | None,
+    w: Tensor | None,
+    g: Tensor | None,
+    x_: Tensor | None,
+    Y_: Tensor | None,
+    w_: Tensor | None,
+    g_: Tensor | None,
+) -> Tensor:
+    """A contraction; ``index`` has the rows of all slots (:meth:`molzoo.kernels.Index.every`)."""
+    return contraction(program, slot, _of_slot(index, slot), [x, Y, w, g], [x_, Y_, w_, g_])
+
+
+@convolution.register_fake
+def _(program: int, slot: str, index: list[Tensor], *tensors: Tensor | None) -> Tensor:
+    like = next(t for t in tensors if t is not None)
+    return like.new_empty(_of_slot(index, slot)[0].shape[0] - 1, ConvolutionProgram.of(program).dim[slot])
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.program, ctx.slot, ctx.index, *tensors = inputs
+    ctx.save_for_backward(*tensors)
+
+
+def _gradients(ctx: Any, cotangent: Tensor) -> tuple[Any, ...]:
+    """By a value: the same without it, along the tangents of others; by a tangent: what it is multiplied with."""
+    values = dict(zip("xYwg", ctx.saved_tensors[:4], strict=True)) | {ctx.slot: cotangent}
+    tangents, needs = dict(zip("xYwg", ctx.saved_tensors[4:], strict=True)), ctx.needs_input_grad[3:]
+
+    def derivative(name: str, moving: dict[str, Tensor | None]) -> Tensor | None:
+        if _some(tangents) and moving and not _some(moving):
+            return None  # no tangent but its own, whose place it takes
+        along = dict.fromkeys("xYwg") | moving
+        return convolution(ctx.program, name, ctx.index, *(values | {name: None}).values(), *along.values())
+
+    by_value = [derivative(n, tangents | {n: None}) if wanted else None for n, wanted in zip("xYwg", needs[:4], strict=True)]
+    by_tangent = [derivative(n, {}) if wanted else None for n, wanted in zip("xYwg", needs[4:], strict=True)]
+    return None, None, [None] * len(ctx.index), *by_value, *by_tangent
+
+
+def _some(tensors: dict[str, Tensor | None]) -> bool:
+    return any(t is not None for t in tensors.values())
+
+
+convolution.register_autograd(_gradients, setup_context=_keep)
+
+
+def _of_slot(index: list[Tensor], slot: str) -> list[Tensor]:
+    begin = 2 * "xYwg".index(slot)
+    return [*index[begin : begin + 2], *index[8:]]
 
 
 def _look(program: ConvolutionProgram, slot: str, edges: list[Tensor], values: Slots, tangents: Slots) -> None:

@@ -197,9 +197,17 @@ compiled = torch.compile(f, fullgraph=True, dynamic=True, backend="eager")
 assert torch.equal(compiled(*tensors), f(*tensors))
 with torch.no_grad():
     assert torch.equal(torch.compile(f, fullgraph=True, backend="eager")(*tensors), f(*tensors))
-gradients = [torch.autograd.grad(g(*tensors).pow(3).sum(), tensors) for g in (compiled, f)]
+gradients = [torch.autograd.grad(g(*tensors).pow(3).sum(), tensors, create_graph=True) for g in (compiled, f)]
 for a, b in zip(*gradients):
     torch.testing.assert_close(a, b)
+for _ in range(2):  # derivatives of the second and of the third order
+    totals = [sum(t.pow(2).sum() for t in first) for first in gradients]
+    gradients = [torch.autograd.grad(total, tensors, create_graph=True) for total in totals]
+    for a, b in zip(*gradients):
+        torch.testing.assert_close(a, b)
+
+index, program = where.index(4, 3), convolution.program
+torch.library.opcheck(torch.ops.molzoo.convolution, (program.key, "g", index.every(), *tensors, *[None] * 5))
 
 def step(*leaves):
     first = torch.autograd.grad(f(*leaves).pow(3).sum(), leaves, create_graph=True)
