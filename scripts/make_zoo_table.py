@@ -57,7 +57,8 @@ def results() -> str:
     runs: dict[str, list[dict[str, object]]] = {}
     for path in sorted((ROOT / "docs" / "results").glob("*.json")):
         record = json.loads(path.read_text())
-        if "test" not in record or "--model." in record["command"]:  # of speed, or of another model than the configuration's
+        # Not those of speed, of another model than the configuration's, or that were run again since.
+        if "test" not in record or "--model." in record["command"] or path.stem.endswith("_earlier"):
             continue
         errors = {name: f"{row['mae']:.4g} {row['unit']}" for name, row in record["test"].items()}
         run = {"run": path.stem, "minutes": round(record["train_seconds"] / 60), "test": errors}

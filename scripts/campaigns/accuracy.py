@@ -138,8 +138,8 @@ def tabulate() -> None:
         "![test error against time](curves.png)",
         "",
         "Ethanol, 950 frames to train. Crosses are peers with both cores of a machine like ours; ours have one, and members of",
-        "a committee (`scripts/campaigns/committee.py`, the mean of their predictions) one each. Runs of other lengths anneal at",
-        "other times, so that a short one is below a long one at its end.",
+        "a committee (`scripts/campaigns/committee.py`, the mean of their predictions) one each. Runs of other lengths anneal",
+        "at other times, so that a short one is below a long one at its end.",
     ]
     (RESULTS / "README.md").write_text("\n".join(lines) + "\n")
     draw(records)

@@ -38,6 +38,7 @@ def main() -> None:
         "command": " & ".join(record["command"] for record in records),
         **machine(),
         "machine": " & ".join(record["machine"] for record in records),
+        "model": records[0]["model"],
         "train_seconds": seconds,
         "parameters": sum(record["parameters"] for record in records),
         "test": test,
