@@ -25,5 +25,5 @@ def test_blocks_that_were_freed_seldom_need_new_pages():
         command = [sys.executable, "-W", "ignore", "-c", ROUNDS, who]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
         rounds[who] = int(done.stdout.split()[-1])
-    # A block of 64 MiB has 16,384 pages, or 32 large ones. Until the heap has room beside what else is there, some blocks are new.
+    # A block has 16,384 pages, or 32 large ones. Some are new, until the heap has room beside what else is there.
     assert rounds["command"] <= 10 < 38 <= rounds["library"]
