@@ -104,7 +104,7 @@ def contract(
         return reference(program, index.edges, index.n_dst, x, Y, w)
     if not torch.compiler.is_compiling():
         return _Convolution.apply(program, index, "g", x, Y, w)
-    return convolution(program.key, "g", index.every(), x, Y, w, None, *[None] * 4)
+    return convolution(program.key, "g", index.every(), x, Y, w, None)
 
 
 def _evaluate(program: ConvolutionProgram, index: Index, slot: str, values: Slots, tangents: Slots) -> Tensor:

@@ -35,9 +35,8 @@ def _apply(function: type[Function], *arguments: Any) -> Any:
     return super(Function, function).apply(*torch._functorch.utils.unwrap_dead_wrappers(arguments))  # type: ignore[misc]
 
 
-with suppress(
-    ImportError
-):  # of which Dynamo makes nothing, should it meet the call alone: between two graphs, in a backward pass
+# Between two graphs, in a backward pass, Dynamo meets the call alone and can make nothing of it: it is told to let it be.
+with suppress(ImportError):
     from torch._C._dynamo.eval_frame import _FrameAction, _FrameExecStrategy, set_code_exec_strategy
 
     set_code_exec_strategy(_apply.__code__, _FrameExecStrategy(_FrameAction.SKIP, _FrameAction.DEFAULT))

@@ -62,13 +62,9 @@ def convolution(
     Y: Tensor | None,
     w: Tensor | None,
     g: Tensor | None,
-    x_: Tensor | None,
-    Y_: Tensor | None,
-    w_: Tensor | None,
-    g_: Tensor | None,
 ) -> Tensor:
     """A contraction; ``index`` has the rows of all slots (:meth:`molzoo.kernels.Index.every`)."""
-    return contraction(program, slot, _of_slot(index, slot), [x, Y, w, g], [x_, Y_, w_, g_])
+    return contraction(program, slot, _of_slot(index, slot), [x, Y, w, g], [None] * 4)
 
 
 @convolution.register_fake
@@ -83,23 +79,13 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _gradients(ctx: Any, cotangent: Tensor) -> tuple[Any, ...]:
-    """By a value: the same without it, along the tangents of others; by a tangent: what it is multiplied with."""
-    values = dict(zip("xYwg", ctx.saved_tensors[:4], strict=True)) | {ctx.slot: cotangent}
-    tangents, needs = dict(zip("xYwg", ctx.saved_tensors[4:], strict=True)), ctx.needs_input_grad[3:]
-
-    def derivative(name: str, moving: dict[str, Tensor | None]) -> Tensor | None:
-        if _some(tangents) and moving and not _some(moving):
-            return None  # no tangent but its own, whose place it takes
-        along = dict.fromkeys("xYwg") | moving
-        return convolution(ctx.program, name, ctx.index, *(values | {name: None}).values(), *along.values())
-
-    by_value = [derivative(n, tangents | {n: None}) if wanted else None for n, wanted in zip("xYwg", needs[:4], strict=True)]
-    by_tangent = [derivative(n, {}) if wanted else None for n, wanted in zip("xYwg", needs[4:], strict=True)]
-    return None, None, [None] * len(ctx.index), *by_value, *by_tangent
-
-
-def _some(tensors: dict[str, Tensor | None]) -> bool:
-    return any(t is not None for t in tensors.values())
+    """Q is linear in each argument: the derivative of ∂Q/∂slot is another ∂Q, with the cotangent in the slot's place."""
+    values = dict(zip("xYwg", ctx.saved_tensors, strict=True)) | {ctx.slot: cotangent}
+    found = [
+        convolution(ctx.program, name, ctx.index, *(values | {name: None}).values()) if needed else None
+        for name, needed in zip("xYwg", ctx.needs_input_grad[3:], strict=True)
+    ]
+    return None, None, [None] * len(ctx.index), *found
 
 
 convolution.register_autograd(_gradients, setup_context=_keep)
