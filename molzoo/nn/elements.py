@@ -1,7 +1,7 @@
 """Linear maps that differ between elements."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -74,6 +74,11 @@ class ElementLinear(nn.Module):
         arriving = [sum(ins[i].mul * n_attributes for i, to in self.paths if to == o) for _, o in self.paths]
         self.scales = [n**-0.5 for n in arriving]
         self.weight = nn.Parameter(torch.randn(sum(map(math.prod, self.shapes))))
+
+    def weight_views(self) -> Iterator[Float[Tensor, "A u v"]]:
+        """The matrices of each attribute, for each path."""
+        weights = self.weight.split([math.prod(shape) for shape in self.shapes])
+        return (w.view(shape).transpose(0, 1) for w, shape in zip(weights, self.shapes, strict=True))
 
     def forward(self, x: Float[Tensor, "N in"], element: Element) -> Float[Tensor, "N out"]:
         """The outputs of each atom."""

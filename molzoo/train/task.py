@@ -16,6 +16,7 @@ from molzoo.predictor import Predictor
 from molzoo.quantities import nearest
 from molzoo.shapes import Tensor
 from molzoo.train.callbacks import StepLimit
+from molzoo.train.muon import Muon
 from molzoo.train.schedule import Schedule
 from molzoo.train.settings import Settings
 
@@ -53,7 +54,9 @@ class Task(LightningModule):
             raise ValueError(f"task.freeze: {settings.freeze} leaves nothing to train; name fewer parameters")
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW over whatever is not frozen; the learning rate is set before each step."""
+        """AdamW or Muon over whatever is not frozen; the learning rate is set before each step."""
+        if self.settings.optimizer == "muon":
+            return Muon(self, self.settings.lr, weight_decay=self.settings.weight_decay)
         free = [p for p in self.parameters() if p.requires_grad]
         return torch.optim.AdamW(free, lr=self.settings.lr, weight_decay=self.settings.weight_decay, fused=True)
 

@@ -41,9 +41,10 @@ def table(folder):
 
 PLATEAU = {"schedule": "plateau", "lr": 0.1, "lr_patience": 0, "ema": 0.9}
 COSINE = {"schedule": "cosine", "warmup_steps": 6}
+MUON = {"optimizer": "muon", "warmup_steps": 6}
 
 
-@pytest.mark.parametrize("task", [PLATEAU, COSINE], ids=["plateau", "cosine"])
+@pytest.mark.parametrize("task", [PLATEAU, COSINE, MUON], ids=["plateau", "cosine", "muon"])
 def test_four_epochs_equal_two_and_two_in_another_process(train, command, another_process, tmp_path, task):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     train(whole, trainer={"max_epochs": 4}, **task)
