@@ -5,7 +5,8 @@
 
 Graphs are aspirins at 5 Å, as many as come nearest to a number of edges. On both sides every edge has its own weights; beside
 that, weights are read per pair, as where they depend on the distance alone. Before anything is timed, outputs must agree to
-1e-4 of the largest. Gradients are those by x, Y and w; of the double backward, those of their squares by x, Y and w again.
+1e-4 of the largest. Gradients are those by x, Y and w; of the double backward, those of these gradients by x, Y and w again,
+along fixed cotangents.
 
 The ceiling of a contraction is the larger of two times: its bytes at the rate of a copy of as many, and its multiplications
 and additions at the rate of a matrix product of three matrices of that size, both measured between the contractions. Bytes:

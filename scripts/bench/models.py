@@ -88,19 +88,20 @@ class Worker:
 
     def close(self) -> None:
         """End the process."""
-        self.process.stdin.close()
         self.process.kill()
         self.process.wait()
 
 
 def each(workers: dict[str, Worker], call: Any) -> dict[str, Any]:
-    """``call(worker)`` of those who can; the others say why not."""
+    """``call(worker)`` of those who can; the others say why not, and who broke down is ended: it may hold all memory there is."""
     found = {}
     for name, worker in workers.items():
         try:
             found[name] = call(worker)
         except (RuntimeError, AssertionError) as error:
             print(f"    {name}: {error}", flush=True)
+            if isinstance(error, RuntimeError):
+                worker.close()
     return found
 
 
@@ -190,7 +191,8 @@ def measure(model: str, files: dict[str, Path], known: argparse.Namespace) -> tu
         for work in WORKS.get(structure.split(" (")[0], ("predict",)):
             record[work] = compared(race(same, work, known.rounds))
             show(work, record[work])
-        workers = {name: worker for name, worker in workers.items() if worker.process.poll() is None}
+        ended = [name for name, worker in workers.items() if worker.process.poll() is not None]
+        workers |= {name: anew for one in ended for name, anew in begun(model, [one], known.threads).items()}
     close(workers)
     for structure, file in files.items():
         if structure.startswith("64 aspirins"):
