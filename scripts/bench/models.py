@@ -93,7 +93,7 @@ class Worker:
 
 
 def each(workers: dict[str, Worker], call: Any) -> dict[str, Any]:
-    """``call(worker)`` of those who can; the others say why not, and who broke down is ended: it may hold all memory there is."""
+    """``call(worker)`` of those who can. Others say why not; who broke down is ended: it may hold all memory there is."""
     found = {}
     for name, worker in workers.items():
         try:
