@@ -32,6 +32,7 @@ from molzoo.nn import (
     neighbour_norm,
     only,
     radial_basis,
+    sparing,
 )
 from molzoo.o3 import Irreps, Linear, spherical_harmonics
 from molzoo.o3.blocks import join, split
@@ -162,5 +163,5 @@ class NequIP(AtomisticModel):
         Y = spherical_harmonics(range(self.l_max + 1), u, normalize=False, normalization="component")
         x, element = self.embedding(graph.z)
         for layer, W in zip(self.layers, self.table(self.radial_weights, d), strict=True):
-            x = layer(x, element, W, Y, edges)
+            x = sparing(layer, W)(x, element, W, Y, edges)
         return join(split(x, self.irreps_features, "ir_mul"), like=x)

@@ -3,7 +3,7 @@
 from molzoo.nn.activation import ShiftedSoftplus, SiLU
 from molzoo.nn.convolution import Convolution, Edges, Path, couplings, neighbour_norm
 from molzoo.nn.cutoff import Envelope, EnvelopeName
-from molzoo.nn.deferred import DeferredWeights
+from molzoo.nn.deferred import DeferredWeights, sparing
 from molzoo.nn.edge_features import EdgeEmbedding, EdgesToAtoms, ResidualLayer
 from molzoo.nn.elements import Element, ElementEmbedding, ElementLinear
 from molzoo.nn.fully_connected import FullyConnectedNet
@@ -60,5 +60,6 @@ __all__ = [
     "radial_basis",
     "soft_one_hot_linspace",
     "soft_unit_step",
+    "sparing",
     "sum_rows",
 ]

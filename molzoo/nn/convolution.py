@@ -15,12 +15,11 @@ from itertools import accumulate
 from typing import NamedTuple
 
 import torch
-from torch.utils.checkpoint import checkpoint
 from torch_geometric.nn import MessagePassing
 
 from molzoo.kernels import ConvolutionProgram, Index, Term, backend, contract
 from molzoo.kernels.watchers import kept
-from molzoo.nn.deferred import DeferredWeights
+from molzoo.nn.deferred import DeferredWeights, again
 from molzoo.nn.scatter import sum_rows
 from molzoo.o3 import Irreps, wigner_3j
 from molzoo.shapes import Float, Int, Tensor
@@ -147,7 +146,7 @@ class Convolution(MessagePassing):
         out = x.new_zeros(edges.n_dst, self.irreps_out.dim)
         for first, end in w.blocks():
             part = functools.partial(self._block, x, Y, w, edges, first, end)
-            out = out + checkpoint(part, use_reentrant=False, preserve_rng_state=False)
+            out = out + again(part)
         return out
 
     def _block(self, x: Tensor, Y: Tensor, w: DeferredWeights, edges: Edges, first: int, end: int) -> Tensor:

@@ -147,11 +147,13 @@ def tabulate() -> None:
 
 def draw(records: dict[str, dict]) -> None:
     """Force error of the test frames of ethanol against minutes of training; the peers' too."""
+    from matplotlib import colormaps
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    figure = Figure(figsize=(9, 4.5), layout="constrained")
     axis = figure.subplots()
+    axis.set_prop_cycle(color=colormaps["tab20"].colors)
     for name, record in records.items():
         points = [(point["minutes"], point["forces"]["mae"]) for point in record["curve"] if "forces" in point]
         if len(points) > 1:
@@ -163,7 +165,7 @@ def draw(records: dict[str, dict]) -> None:
         ticks.set_major_formatter("{x:g}")
         ticks.set_minor_formatter(NullFormatter())
     axis.set(xlabel="minutes", ylabel="test force MAE (meV/Å)")
-    axis.legend(fontsize="x-small")
+    axis.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     axis.grid(alpha=0.3, which="both")
     figure.savefig(RESULTS / "curves.png", dpi=120)
 
