@@ -150,7 +150,7 @@ def test_the_keys_are_explained(capsys):
     assert main(["train", *RUN, "--help_keys"]) == 0
     out = capsys.readouterr().out
     assert "--model.envelope {cosine,polynomial}" in out
-    assert "learning rate of AdamW" in out
+    assert "learning rate at its highest" in out
     assert "logger" not in out
 
 
