@@ -8,6 +8,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -22,10 +23,9 @@ def passes(call: Callable[..., Tensor], inputs: Sequence[Tensor], weights: Seque
     All along fixed cotangents: a loss of the gradients, such as their squares, would take longer than what is measured.
     """
     leaves = [*inputs, *weights]
-    generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         out = call(*inputs)
-    cotangent, *others = (torch.randn(t.shape, generator=generator, dtype=t.dtype) for t in (out, *inputs))
+    cotangent, *others = (_cotangent(t.shape, t.dtype) for t in (out, *inputs))
 
     def forward() -> Tensor:
         with torch.no_grad():
@@ -39,6 +39,12 @@ def passes(call: Callable[..., Tensor], inputs: Sequence[Tensor], weights: Seque
         return torch.autograd.grad(first, leaves, others, allow_unused=True)
 
     return dict(zip(COLUMNS, (forward, backward, double), strict=True))
+
+
+@lru_cache(maxsize=8)
+def _cotangent(shape: torch.Size, dtype: torch.dtype) -> Tensor:
+    """Random numbers, the same for all contenders."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=dtype)
 
 
 def race(contenders: dict[str, Pass], rounds: int = 15, seconds: float = 20.0) -> dict[str, list[float]]:
