@@ -152,6 +152,6 @@ def _views(layer: nn.Module) -> Iterator[tuple[Tensor, list[Tensor]]]:
 
 
 def _place(view: Tensor, p: Tensor) -> _Matrices:
-    view = view.detach().reshape(-1, *view.shape[-2:]) if view.ndim != 3 else view.detach()
+    view = view.detach().view(-1, *view.shape[-2:])  # never a copy, whose place would be another
     view = view if view.shape[1] <= view.shape[2] else view.mT
     return _Matrices(tuple(view.shape), view.stride(), view.storage_offset() - p.storage_offset())

@@ -58,6 +58,17 @@ def test_matrices_in_a_flat_vector_step_as_if_they_were_alone():
     torch.testing.assert_close(found, torch.cat([W.flatten() for W in wanted]), rtol=1e-5, atol=1e-6)
 
 
+def test_matrices_of_channels_step_as_if_they_were_alone():
+    layer = Linear("4x0e + 3x1o", "5x0e + 3x1o", f_in=2, f_out=3)
+    alone = nn.ParameterList([W.detach().clone() for each in layer.weight_views() for W in each.flatten(0, 1)])
+    gradients = random_gradients(layer)
+    trained(layer, Muon(layer, **RATES), gradients)
+    by_matrix = [[W.clone() for each in layer.weight_views(g) for W in each.flatten(0, 1)] for (g,) in gradients]
+    wanted = trained(alone, Muon(alone, **RATES), by_matrix)
+    found = [W for each in layer.weight_views() for W in each.flatten(0, 1)]
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
+
+
 def test_matrices_of_attributes_step_as_if_they_were_alone():
     layer = ElementLinear("8x0e + 6x1o", 3, "5x0e + 6x1o")
     alone = nn.ParameterList([W.detach().clone() for stack in layer.weight_views() for W in stack])
