@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from molzoo.kernels.bilinear import _NAMES, BilinearProgram, Tensors
-from molzoo.kernels.cpu import side_by_side
 from molzoo.kernels.solid import _jit
+from molzoo.kernels.threads import side_by_side
 from molzoo.kernels.watchers import plain
 from molzoo.shapes import Tensor
 
@@ -79,7 +79,7 @@ def _pass(
 
 def _run(once: Callable[[int, int, int, int], None], rows: int, work: int) -> None:
     """All rows in one pass, shared out among threads."""
-    side_by_side(range(rows + 1), rows * work, lambda first, last: once(first, last, 0, rows))
+    side_by_side(rows, rows * work, lambda first, last: once(first, last, 0, rows))
 
 
 def _mixed(program: BilinearProgram, rows: int, xys: Sequence[_Pair], wgs: Sequence[_Pair], made: Tensors) -> None:
@@ -90,7 +90,7 @@ def _mixed(program: BilinearProgram, rows: int, xys: Sequence[_Pair], wgs: Seque
         parts[first] = made if first == 0 or "w" not in made else made | {"w": torch.zeros_like(made["w"])}
         _mixed_rows(program, first, last, xys, wgs, parts[first])
 
-    side_by_side(range(rows + 1), rows * program.work, part)
+    side_by_side(rows, rows * program.work, part)
     for first in sorted(parts)[1:]:
         if "w" in made:
             made["w"] += parts[first]["w"]

@@ -8,7 +8,6 @@ A loop takes such a sum in one pass, so a double backward costs four loops, and 
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
 import molzoo.kernels.cpu as cpu
@@ -51,7 +50,7 @@ class Index:
         self._last_src: int | None = None
         self._by = {"x": (src, n_src), "g": (dst, n_dst), "w": (w_row, n_rows)}
         self._rows: dict[str, list[Tensor]] = {}
-        self._arrays: dict[str, list[np.ndarray]] = {}
+        self._loops: dict[str, cpu.EdgeRows] = {}
 
     def rows(self, slot: str) -> list[Int[Tensor, " _"]]:
         """For the result of a slot: where each of its rows begins in a list of edges, and that list."""
@@ -77,11 +76,11 @@ class Index:
         """The rows of all slots and the edges, for compilers."""
         return [t for slot in "xYwg" for t in self.rows(slot)] + self.edges
 
-    def arrays(self, slot: str) -> list[np.ndarray]:
+    def loops(self, slot: str) -> cpu.EdgeRows:
         """The rows of a slot and the edges, for compiled loops."""
-        if slot not in self._arrays:
-            self._arrays[slot] = [t.numpy() for t in (*self.rows(slot), *self.edges)]
-        return self._arrays[slot]
+        if slot not in self._loops:
+            self._loops[slot] = cpu.EdgeRows([*self.rows(slot), *self.edges])
+        return self._loops[slot]
 
 
 def contract(
@@ -113,7 +112,7 @@ def _evaluate(program: ConvolutionProgram, index: Index, slot: str, values: Slot
         return contraction(program.key, slot, [*index.rows(slot), *index.edges], values, list(tangents))
     if by_triton(values):
         return gpu.run(program, slot, [*index.rows(slot), *index.edges], values, tangents)
-    return cpu.run(program, slot, index.arrays(slot), values, tangents)
+    return cpu.run(program, slot, index.loops(slot), values, tangents)
 
 
 class _Rule(torch.autograd.Function):

@@ -41,6 +41,7 @@ def in_memory(text: str) -> ModuleType:
     """The module of this source, without a file."""
     module = ModuleType(_name(text))
     exec(compile(text, module.__name__, "exec"), module.__dict__)
+    sys.modules[module.__name__] = module  # its code stays where it is
     return module
 
 

@@ -44,8 +44,8 @@ class Hints:
         pairs = [(letter, end) for letter in self._fetched.replace("o", "") for end in ends(letter)]
         rows = [f"{letter}{end}_later = row_of({letter}{end}, {dim[letter]} * {WHERE[letter]}[later])" for letter, end in pairs]
         if "o" in self._fetched:
-            rows.append(f"out_later = row_of(out, {dim[self._slot]} * min(row + {AHEAD}, len(ptr) - 2))")
-        return [f"later = order[min({place} + {AHEAD}, len(order) - 1)]", *rows]
+            rows.append(f"out_later = row_of(out, {dim[self._slot]} * min(row + {AHEAD}, last - 1))")
+        return [f"later = order[min({place} + {AHEAD}, end)]", *rows]
 
     def of_loop(self, rows: Iterable[tuple[str, int, str]], channels: int) -> list[str]:
         """Requests for what a loop over so many channels reads and writes: rows by letter, number and end of their names."""

@@ -1,8 +1,9 @@
-"""Linear maps by oneDNN, where it is faster than the BLAS that torch calls: on CPUs with AVX-512, about twice on those of AMD.
+"""Linear maps by oneDNN, where it is faster than the BLAS that torch calls: large ones, on CPUs with AVX-512.
 
     y = x Wᵀ + b ,    ∂x = g W ,    ∂W = gᵀ x ,
 
-so every derivative of any order is such a map. Which way is taken depends on shapes alone: equal runs have equal bits.
+so every derivative of any order is such a map. The last is left to BLAS, for oneDNN would first copy a factor that is turned,
+in one thread: that takes as long as the product. Which way is taken depends on shapes alone: equal runs have equal bits.
 """
 
 from functools import cache
@@ -15,8 +16,8 @@ from molzoo.kernels.functions import awaited, differentiated, direct
 from molzoo.kernels.watchers import watched
 from molzoo.shapes import Float, Tensor
 
-_LARGE = 2_000_000
-"""Multiplications below which a function in Python and a first call for new shapes (0.4 ms) cost more than is saved."""
+_LARGE = 20_000_000
+"""Multiplications below which BLAS and the functions of torch in C++ cost no more; far above, oneDNN saves up to a quarter."""
 
 
 def linear(
@@ -100,9 +101,4 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
         (x, W), (by_x, by_W, by_b) = ctx.saved_tensors, awaited(ctx)
-        return linear(g, W.mT) if by_x else None, _by_weights(g, x) if by_W else None, g.sum(0) if by_b else None
-
-
-def _by_weights(g: Tensor, x: Tensor) -> Tensor:
-    """The product gᵀ x. oneDNN copies the first factor, if it is turned: the smaller one comes first."""
-    return linear(g.mT, x.mT) if g.shape[1] <= x.shape[1] else linear(x.mT, g.mT).mT
+        return linear(g, W.mT) if by_x else None, torch.mm(g.mT, x) if by_W else None, g.sum(0) if by_b else None

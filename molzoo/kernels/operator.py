@@ -30,7 +30,7 @@ def contraction(
     _look(known, slot, edges, values, tangents)
     if by_triton(values):
         return gpu.run(known, slot, edges, values, tangents)
-    return cpu.run(known, slot, [t.numpy() for t in edges], values, tangents)
+    return cpu.run(known, slot, cpu.EdgeRows(edges), values, tangents)
 
 
 @contraction.register_fake

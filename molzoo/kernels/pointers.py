@@ -1,7 +1,8 @@
-"""Rows of arrays as pointers, for compiled loops.
+"""Arrays and their rows as pointers, for compiled loops.
 
 A view of a row has ten fields, each a variable of its own to the compiler wherever one number is read: with views, loops for
-l ≤ 3 take twice as long to compile. A pointer is one.
+l ≤ 3 take twice as long to compile. A pointer is one. And where pointers are all that a loop is given, threads can begin it
+without Python.
 """
 
 from typing import Any
@@ -13,16 +14,38 @@ from numba.extending import intrinsic
 
 _READ, _NEAREST, _DATA = 0, 3, 1
 
+CALL = types.void(types.CPointer(types.int64))
+"""A call of a loop: the next share, where shares end, addresses, shares."""
+
+
+@intrinsic
+def take(_: Any, call: Any) -> Any:
+    """The next share, which no other thread takes."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.atomic_rmw("add", arguments[0], cgutils.intp_t(1), "monotonic")
+
+    return types.intp(call), generate
+
+
+@intrinsic
+def at(_: Any, address: Any, kind: Any) -> Any:
+    """The numbers of a kind that begin at an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(kind.instance_type)(address, kind), generate
+
 
 @intrinsic
 def row_of(_: Any, array: Any, begin: Any) -> Any:
-    """The row of an array without gaps that begins with element ``begin``, counted through all rows before."""
+    """The row of an array that begins with element ``begin``, counted through all rows before."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        (array, begin), model = arguments, context.data_model_manager[signature.args[0]]
-        return builder.gep(builder.extract_value(array, model.get_field_position("data")), [begin])
+        return builder.gep(arguments[0], [arguments[1]])
 
-    return types.CPointer(array.dtype)(array, types.intp), generate
+    return array(array, types.intp), generate
 
 
 @intrinsic

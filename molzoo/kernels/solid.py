@@ -25,8 +25,8 @@ import numba
 import numpy as np
 import torch
 
-from molzoo.kernels.cpu import side_by_side
 from molzoo.kernels.functions import awaited, differentiated, direct
+from molzoo.kernels.threads import side_by_side
 from molzoo.kernels.watchers import plain
 from molzoo.shapes import Float, Tensor
 
@@ -111,7 +111,7 @@ def _run(program: SolidProgram, x: Tensor, g: Tensor | None, *v: Tensor) -> Tens
     arrays = [plain(t).numpy() for t in (x, directions, out if g is None else g, out)]
     arguments = *program.arguments[x.dtype], g is None, *arrays
     work = 8 * len(x) * (2 + len(program.coefficients)) * (1 + len(v))  # reading and writing cost more than multiplying
-    side_by_side(range(-(-len(x) // _LANES) + 1), work, lambda first, last: _evaluate(first, last, *arguments))
+    side_by_side(-(-len(x) // _LANES), work, lambda first, last: _evaluate(first, last, *arguments))
     return out
 
 

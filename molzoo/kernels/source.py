@@ -16,13 +16,28 @@ _SUMS = 4
 """Rows of the result that one inner loop adds to: the best of 4, 8, 16 and all (35 rows of 64 channels, AVX-512)."""
 
 
+EDGES = "ptr", "order", "src", "dst", "w_row"
+VALUES = "x", "Y", "w", "g", "x_", "Y_", "w_", "g_", "out"
+"""What a loop is told the addresses of, in this order, behind the next share and the end of shares."""
+
+
 def function(name: str, program: ConvolutionProgram, slot: str, tangents: str) -> str:
-    """A loop over rows ``first`` to ``last`` of the result; row r sums over the edges ``order[ptr[r]:ptr[r + 1]]``."""
+    """A loop over shares of the rows of the result; row r sums over the edges ``order[ptr[r]:ptr[r + 1]]``.
+
+    It makes its numbers by ``one``, a type; a share n is the rows from ``call[n]`` to ``call[n + 1]``.
+    """
     lines = [
-        f"def {name}(first, last, ptr, order, src, dst, w_row, x, Y, w, g, x_, Y_, w_, g_, out):",
-        "    one = out.dtype.type",
-        "    for row in range(first, last):",
-        *_indent(8, _edge_of_row(program, tangents) if slot == "Y" else _edges_of_row(program, slot, tangents)),
+        f"def {name}(call):",
+        *(f"    {argument} = at(call[{n}], int64)" for n, argument in enumerate(EDGES, 2)),
+        *(f"    {argument} = at(call[{n}], one)" for n, argument in enumerate(VALUES, 2 + len(EDGES))),
+        "    while True:",
+        "        share = take(call)",
+        "        if share >= call[1]:",
+        "            return",
+        "        last = call[share + 1]",
+        f"        end = {'last' if slot == 'Y' else 'ptr[last]'} - 1",
+        "        for row in range(call[share], last):",
+        *_indent(12, _edge_of_row(program, tangents) if slot == "Y" else _edges_of_row(program, slot, tangents)),
     ]
     return "\n".join(lines) + "\n"
 

@@ -58,7 +58,10 @@ def plain(t: torch.Tensor) -> torch.Tensor:
             "compiled loops take no is_grads_batched=True and no vectorize=True; use torch.func.vmap, jacrev or hessian, "
             "or molzoo.kernels.use_backend('messages')"
         )
-    return t.detach().contiguous()
+    t = t.detach().contiguous()
+    if t._is_zerotensor():  # of forward derivatives: zeros that nobody wrote
+        return torch.zeros(t.shape, dtype=t.dtype)
+    return t.resolve_neg() if t.is_neg() else t
 
 
 def beneath(function: Callable[..., V], *arguments: Any) -> V:

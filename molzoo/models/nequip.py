@@ -6,7 +6,7 @@ New in it: atoms carry tensors of any degree l, and a message is the tensor prod
 harmonics of the direction to it, weighted by a network of the distance. So angles and more enter a sum over neighbours.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from torch import nn
@@ -149,10 +149,10 @@ class NequIP(AtomisticModel):
 
     def radial_weights(
         self, d: Float[Tensor, " P"], clamp: bool = True, layers: slice = EVERY_LAYER
-    ) -> list[Float[Tensor, "P _"]]:
+    ) -> Iterator[Float[Tensor, "P _"]]:
         """W(d) of each layer, or of some: radial networks of the basis, which the envelope multiplies before."""
         e = (2 / self.cutoff * self.envelope(d, clamp)[:, None] * self.radial(d)).to(self.dtype)
-        return [layer.get_submodule("radial")(e) for layer in list(self.layers)[layers]]
+        return (layer.get_submodule("radial")(e) for layer in list(self.layers)[layers])
 
     def features(self, graph: Any) -> Float[Tensor, "N features"]:
         """The tensors of each atom after the last layer."""

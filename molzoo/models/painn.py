@@ -6,6 +6,7 @@ New in it: beside scalars s, atoms carry vectors v that turn with the molecule, 
 cost of distances. Messages mix neighbours, updates mix the channels of one atom.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -137,11 +138,13 @@ class Filters(nn.Module):
         self.n_layers = n_layers
         self.linear = dense(n_radial, n_layers * width)
 
-    def forward(self, e: Float[Tensor, "P n_radial"], f: Float[Tensor, "P 1"], layers: slice) -> list[Float[Tensor, "P width"]]:
+    def forward(
+        self, e: Float[Tensor, "P n_radial"], f: Float[Tensor, "P 1"], layers: slice
+    ) -> Iterator[Float[Tensor, "P width"]]:
         """Weights of some layers, in the precision of the parameters."""
         A = torch.cat([self.linear.weight, self.linear.bias[:, None]], dim=1)
         fe = torch.cat([f * e, f], dim=1).to(A)
-        return [linear(fe, A_layer) for A_layer in A.chunk(self.n_layers)[layers]]
+        return (linear(fe, A_layer) for A_layer in A.chunk(self.n_layers)[layers])
 
 
 class PaiNN(AtomisticModel):
@@ -192,7 +195,7 @@ class PaiNN(AtomisticModel):
 
     def radial_weights(
         self, d: Float[Tensor, " P"], clamp: bool = True, layers: slice = EVERY_LAYER
-    ) -> list[Float[Tensor, "P width"]]:
+    ) -> Iterator[Float[Tensor, "P width"]]:
         """W(d) of each layer, or of some."""
         return self.filters(self.radial(d), self.envelope(d, clamp)[:, None], layers)
 

@@ -6,6 +6,7 @@ New in it: the filter of a convolution is a function of the distance, so that at
 the element's embedding, through residual interactions with the neighbours, to the readout.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
@@ -99,10 +100,10 @@ class SchNet(AtomisticModel):
 
     def radial_weights(
         self, d: Float[Tensor, " P"], clamp: bool = True, layers: slice = EVERY_LAYER
-    ) -> list[Float[Tensor, "P n_filters"]]:
+    ) -> Iterator[Float[Tensor, "P n_filters"]]:
         """W(d)/f(d) of each interaction, or of some; smooth everywhere, so that there is nothing to clamp."""
         e = self.radial(d).to(self.dtype)
-        return [interaction.get_submodule("filter")(e) for interaction in list(self.interactions)[layers]]
+        return (interaction.get_submodule("filter")(e) for interaction in list(self.interactions)[layers])
 
     def features(self, graph: Any) -> Float[Tensor, "N C"]:
         """x^T of each atom."""

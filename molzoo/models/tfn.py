@@ -7,7 +7,7 @@ that every layer turns with the points. The first of the equivariant networks; N
 and the training of forces.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import torch
@@ -174,10 +174,10 @@ class TFN(AtomisticModel):
 
     def radial_weights(
         self, d: Float[Tensor, " P"], clamp: bool = True, layers: slice = EVERY_LAYER
-    ) -> list[Float[Tensor, "P _"]]:
+    ) -> Iterator[Float[Tensor, "P _"]]:
         """R(d) of each layer, or of some; smooth everywhere, so that there is nothing to clamp."""
         e = self.radial(d).to(self.dtype)
-        return [layer.get_submodule("radial")(e) for layer in list(self.layers)[layers]]
+        return (layer.get_submodule("radial")(e) for layer in list(self.layers)[layers])
 
     def features(self, graph: Any) -> Float[Tensor, "N features"]:
         """The tensors of each atom after the last layer."""

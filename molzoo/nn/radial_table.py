@@ -4,7 +4,7 @@ A weight W(d) is a function of one number. Its values on K knots, interpolated b
 however many pairs there are.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import cache, partial
 
 import torch
@@ -15,8 +15,9 @@ from molzoo.kernels.watchers import under_vmap
 from molzoo.nn.deferred import DeferredWeights, too_many
 from molzoo.shapes import Float, Int, Tensor
 
-Radial = Callable[..., Sequence[Tensor]]
-"""Weights (rows, …) of each layer at distances (rows,). ``clamp=False``: continued smoothly beyond the cutoff; ``layers``: of
+Radial = Callable[..., Iterable[Tensor]]
+"""Weights (rows, …) of each layer at distances (rows,), each made when its turn comes: then its layer finds them near, and
+their gradients need not wait for those of all others. ``clamp=False``: continued smoothly beyond the cutoff; ``layers``: of
 these layers only."""
 
 EVERY_LAYER = slice(None)
@@ -57,7 +58,8 @@ class RadialTable(nn.Module):
 
     >>> exact = lambda d, clamp=True: [torch.sin(d)[:, None]]
     >>> d = torch.linspace(0, 4.9, 99, dtype=torch.float64)
-    >>> bool((RadialTable(64, 5.0)(exact, d)[0] - exact(d)[0]).abs().max() < 1e-8)
+    >>> (found,) = RadialTable(64, 5.0)(exact, d)
+    >>> bool((found - exact(d)[0]).abs().max() < 1e-8)
     True
     """
 
@@ -67,18 +69,18 @@ class RadialTable(nn.Module):
             raise ValueError(f"a radial table needs some knots, e.g. 256, or 0 for none; got {n_knots}")
         self.n_knots, self.cutoff = n_knots, cutoff
 
-    def forward(self, radial: Radial, d: Float[Tensor, " P"]) -> Sequence[Float[Tensor, "P _"] | DeferredWeights]:
+    def forward(self, radial: Radial, d: Float[Tensor, " P"]) -> Iterable[Float[Tensor, "P _"] | DeferredWeights]:
         """The weights of each layer at each distance: from the table, or exact ones if there is none."""
         if self.training or not too_many(d):
             return self._weights(radial, d)
-        n_layers = len(radial(d[:0]))
+        n_layers = len(list(radial(d[:0])))
         return [DeferredWeights(partial(self._weight, partial(radial, layers=slice(n, n + 1))), d) for n in range(n_layers)]
 
     def _weight(self, radial: Radial, d: Float[Tensor, " P"]) -> Float[Tensor, "P _"]:
         (W,) = self._weights(radial, d)
         return W
 
-    def _weights(self, radial: Radial, d: Float[Tensor, " P"]) -> Sequence[Float[Tensor, "P _"]]:
+    def _weights(self, radial: Radial, d: Float[Tensor, " P"]) -> Iterable[Float[Tensor, "P _"]]:
         if not self.n_knots:
             return radial(d)
         h = self.cutoff / (self.n_knots - 1)
@@ -88,7 +90,7 @@ class RadialTable(nn.Module):
         splines = torch.where(d[:, None] < self.cutoff, _splines((t - left)[:, None]), 0.0)
         weights = radial(knots, clamp=False)
         taps = None if under_vmap(left) else _taps(left, len(knots) - 2 * _WIDTH)
-        return [_interpolated(W, left, taps, splines.to(W)) for W in weights]
+        return (_interpolated(W, left, taps, splines.to(W)) for W in weights)
 
 
 def _splines(u: Float[Tensor, "P 1"]) -> Float[Tensor, "P 6"]:

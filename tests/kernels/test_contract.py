@@ -12,7 +12,8 @@ import torch
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from molzoo.kernels import ConvolutionProgram, Index, Term, contract, cpu, fused, use_backend
+from molzoo.kernels import ConvolutionProgram, Index, Term, contract, cpu, fused, threads, use_backend
+from molzoo.kernels.watchers import plain
 from molzoo.nn import Convolution, Edges
 
 ALL_PATHS = [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 0), (1, 1, 1)]
@@ -68,8 +69,14 @@ def test_columns_that_are_not_contiguous_are_read_rightly():
         torch.testing.assert_close(convolution(x.T.contiguous().T, Y, w, where), convolution(x, Y, w, where))
 
 
+def test_numbers_that_nobody_wrote_down_are_read_rightly():
+    assert not plain(torch._efficientzerotensor((2, 3))).numpy().any()
+    turned = torch.tensor([1 + 2j]).conj().imag  # a view with a sign to be changed
+    assert plain(turned).numpy().tolist() == [-2.0]
+
+
 def test_many_threads_give_the_same_bits_as_one(monkeypatch):
-    monkeypatch.setattr(cpu, "_PARALLEL_FROM", 0)
+    monkeypatch.setattr(threads, "PARALLEL_FROM", 0)
     convolution, where, tensors = case(torch.float32, channels=32, n=40, edges=400, rows=150)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     with use_backend("fused"):
@@ -90,8 +97,8 @@ def test_two_threads_may_call_at_once():
 def test_a_forked_process_computes_too():
     script = """
 import os, sys, torch
-from molzoo.kernels import cpu
-cpu._PARALLEL_FROM = 0
+from molzoo.kernels import threads
+threads.PARALLEL_FROM = 0
 torch.set_num_threads(2)
 sys.path.insert(0, sys.argv[1])
 from test_contract import Edges, case
@@ -270,11 +277,11 @@ assert torch.equal(convolution(*tensors, where), out)
 
 def test_each_thread_keeps_its_number_of_threads():
     before = torch.get_num_threads()
-    inside, leave = threading.Barrier(2), threading.Event()
+    inside, leave = threading.Barrier(2, timeout=30), threading.Event()
 
     def first():
         torch.set_num_threads(3)
-        with cpu.one_thread_each:
+        with threads.one_thread_each:
             inside.wait()
             leave.wait()
         return torch.get_num_threads()
@@ -283,7 +290,7 @@ def test_each_thread_keeps_its_number_of_threads():
         other = pool.submit(first)
         torch.set_num_threads(4)
         inside.wait()
-        with cpu.one_thread_each:
+        with threads.one_thread_each:
             assert torch.get_num_threads() == 1
             leave.set()
             assert other.result() == 3

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -29,18 +30,21 @@ GRAPHS = {
 }
 
 
-def uncompiled(key, slot, tangents):
-    """The loop as plain Python, which looks at bounds."""
-    program = ConvolutionProgram.of(key)
+def uncompiled(program, slot, tangents, rows, given, out):
+    """The loop as plain Python, which looks at bounds, on one share of all rows."""
 
     def row_of(array, begin):
         number, rest = divmod(begin, array.shape[1])
         assert rest == 0 <= number < len(array), "out of bounds"
         return array[number : number + program.window].ravel() if array.shape[1] == program.dim["x"] else array[number]
 
-    names = {"prefetch": lambda *_: None, "row_of": row_of}
-    exec(source.function("kernel", program, slot, tangents), names)
-    return names["kernel"]
+    arrays = [None if t is None else t.numpy() for t in (*rows.edges, *given, out)]
+    call = [len(arrays) + 2, len(arrays) + 3, *arrays, 0, rows.n]
+    shares = iter(call[:2])
+    names = {"prefetch": lambda *_: None, "row_of": row_of, "at": lambda array, _: array, "take": lambda _: next(shares)}
+    names |= {"int64": np.int64, "one": arrays[-1].dtype.type}
+    exec(source.function("shares", program, slot, tangents), names)
+    names["shares"](call)
 
 
 def test_each_line_of_the_weights_is_fetched_once_where_there_is_enough_to_compute():
@@ -58,7 +62,7 @@ def test_each_line_of_the_weights_is_fetched_once_where_there_is_enough_to_compu
 @settings(max_examples=25, deadline=None, derandomize=True)
 def test_generated_loops_equal_the_reference_through_third_order(choose):
     torch.manual_seed(0)
-    with patch.object(cpu, "_compiled", uncompiled):
+    with patch.object(cpu, "_compute", uncompiled):
         agree("fused", *a_case(choose))
 
 
@@ -91,12 +95,12 @@ def test_no_loop_reads_or_writes_out_of_bounds(slot):
     graph = index([0, 2, 1], [0, 0, 1], [1, 0, 1], 3, 3, 2)
     x, Y, w = (t.detach() for t in arguments(SMALL, graph))
     given = {"x": x, "Y": Y, "w": w, "g": torch.ones(3, SMALL.dim["g"], dtype=x.dtype)}
-    with patch.object(cpu, "_compiled", uncompiled):
+    with patch.object(cpu, "_compute", uncompiled):
         agree("fused", SMALL, graph, orders=1)
         for short in set("xYwg") - {slot}:
             cut = {name: None if name == slot else t[:1] if name == short else t for name, t in given.items()}
             with pytest.raises(AssertionError, match="out of bounds"):
-                cpu.run(SMALL, slot, graph.arrays(slot), list(cut.values()), [None] * 4)
+                cpu.run(SMALL, slot, graph.loops(slot), list(cut.values()), [None] * 4)
 
 
 def test_without_numba_the_reference_runs_and_says_so_once():

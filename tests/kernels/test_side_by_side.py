@@ -1,22 +1,25 @@
 """Shares of rows: each is taken once, by torch's threads or Python's, and an error comes back."""
 
+import copy
+import pickle
 import threading
 
 import numpy as np
 import pytest
 import torch
 
-from molzoo.kernels import cpu
-from molzoo.kernels.cpu import side_by_side
+from molzoo.kernels import ConvolutionProgram, Index, Term, contract, threads
+from molzoo.kernels.cpu import EdgeRows
+from molzoo.kernels.threads import side_by_side
 from molzoo.o3 import FullyConnectedTensorProduct
 
 
 @pytest.fixture(params=["torch's threads", "Python's threads"], autouse=True)
 def _threads(request, monkeypatch):
-    monkeypatch.setattr(cpu, "_PARALLEL_FROM", 0)
+    monkeypatch.setattr(threads, "PARALLEL_FROM", 0)
     if request.param == "Python's threads":
-        monkeypatch.setattr(cpu, "_fork", lambda process: None)
-    elif cpu._fork(cpu._PROCESS) is None:
+        monkeypatch.setattr(threads, "_fork", lambda process: None)
+    elif threads._fork(threads._PROCESS) is None:
         pytest.skip("torch has no such threads here")
     before = torch.get_num_threads()
     torch.set_num_threads(3)
@@ -27,14 +30,34 @@ def _threads(request, monkeypatch):
 @pytest.mark.parametrize("rows", [0, 1, 2, 5, 100])
 def test_each_row_is_taken_once(rows):
     taken = np.zeros(rows, dtype=int)
-    side_by_side(range(rows + 1), 1, lambda first, last: np.add.at(taken, slice(first, last), 1))
+    side_by_side(rows, 1, lambda first, last: np.add.at(taken, slice(first, last), 1))
     assert (taken == 1).all()
 
 
+def shares_of(counts):
+    """The first rows of shares, and the end, of rows with so many edges each."""
+    ptr = torch.tensor([0, *counts]).cumsum(0)
+    call = EdgeRows([ptr, *[torch.arange(int(ptr[-1]))] * 4]).call
+    return call[call[0] : call[1] + 1].tolist()
+
+
 def test_shares_have_as_many_edges_each():
-    shares = []
-    side_by_side(np.array([0, 60, 60, 61, 62, 63]), 1, lambda first, last: shares.append((first, last)))
-    assert sorted(shares) == [(0, 1), (1, 5)]
+    assert shares_of([1] * 6400) == list(range(0, 6401, 100))
+    assert shares_of([630, *[1] * 10]) == [0, 1, 11]
+    assert shares_of([0, 0]) == [0, 2]
+    assert shares_of([]) == [0]
+
+
+@pytest.mark.parametrize("edges", [0, 1, 5, 1000])
+def test_loops_without_python_lose_no_share(edges):
+    program = ConvolutionProgram((2,), 1, (2,), ((Term(0, 0, 0, 2.0),),))
+    generator = torch.Generator().manual_seed(0)
+    src, dst = (torch.randint(0, 90, (edges,), generator=generator) for _ in range(2))
+    index = Index(src, dst.sort()[0], torch.arange(edges), 90, 90, edges)
+    x, Y, w = (torch.randn(shape, generator=generator) for shape in ((90, 2), (edges, 1), (edges, 2)))
+    whole = torch.zeros(90, 2).index_add(0, dst.sort()[0], 2 * x[src] * Y * w)
+    for copied in (index, pickle.loads(pickle.dumps(index)), copy.deepcopy(index)):
+        torch.testing.assert_close(contract(program, copied, x, Y, w), whole)
 
 
 def test_three_threads_meet():
@@ -46,7 +69,7 @@ def test_three_threads_meet():
             seen.add(threading.get_ident())
             barrier.wait()
 
-    side_by_side(range(7), 1, call)
+    side_by_side(6, 1, call)
     assert len(seen) == 3
 
 
@@ -56,7 +79,7 @@ def test_an_error_of_any_thread_comes_back():
             raise ValueError("the last share")
 
     with pytest.raises(ValueError, match="the last share"):
-        side_by_side(range(101), 1, call)
+        side_by_side(100, 1, call)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 4, 300])

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 
-from molzoo.kernels import cpu, solid, use_backend
+from molzoo.kernels import solid, use_backend
 from molzoo.o3.harmonics import spherical_harmonics
 
 
@@ -75,7 +75,7 @@ def test_columns_that_are_not_contiguous_are_read_rightly(harmonics):
 
 
 def test_many_threads_give_the_same_bits_as_one(harmonics, monkeypatch):
-    monkeypatch.setattr(cpu, "_PARALLEL_FROM", 0)
+    monkeypatch.setattr("molzoo.kernels.threads.PARALLEL_FROM", 0)
     results = []
     for threads in (1, 3):
         monkeypatch.setattr(torch, "get_num_threads", lambda n=threads: n)

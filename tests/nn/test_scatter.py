@@ -1,5 +1,7 @@
 """Sums and means over rows that share an index."""
 
+import shutil
+
 import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
@@ -28,6 +30,22 @@ def test_mean_is_the_sum_over_the_count_and_zero_where_there_is_none(shape, dtyp
     count = torch.tensor([2, 1, 1, 1, 3], dtype=dtype).view(-1, *[1] * len(shape))
     torch.testing.assert_close(mean_rows(rows, INDEX, 5), by_loop(rows, INDEX, 5) / count)
     assert (mean_rows(rows, INDEX, 5)[[1, 3]] == 0).all()
+
+
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_one_sum_of_all_rows(shape, dtype):
+    rows = torch.randn(21, *shape, dtype=dtype, requires_grad=True)
+    found, index = sum_rows(rows, torch.zeros(21, dtype=torch.long), 1), torch.tensor([0] * 20 + [1])
+    torch.testing.assert_close(found[0], rows.sum(0))
+    assert not sum_rows(rows[:0], index[:0], 1).any()
+    assert torch.autograd.grad(found.sum(), rows)[0].equal(torch.ones_like(rows))
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="Inductor needs a C++ compiler")
+def test_inductor_compiles_sums_over_one_structure():
+    rows, index = torch.randn(21, dtype=torch.float64), torch.zeros(21, dtype=torch.long)
+    torch.testing.assert_close(torch.compile(sum_rows, fullgraph=True)(rows, index, 1), rows.sum(0, keepdim=True))
 
 
 def test_the_last_rows_may_be_empty():
