@@ -16,7 +16,7 @@ import torch
 
 from molzoo.kernels.files import cache_folder, in_memory, load, say_not_kept
 from molzoo.kernels.program import ConvolutionProgram
-from molzoo.kernels.source import EDGES, VALUES, function
+from molzoo.kernels.source import FIRST_SHARE, FIRST_VALUE, function
 from molzoo.kernels.threads import Callback, alone, together
 from molzoo.kernels.watchers import plain
 from molzoo.kernels.windows import overlapped, result
@@ -40,9 +40,6 @@ from molzoo.kernels.pointers import CALL, at, prefetch, row_of, take  # {stamp}
 '''
 
 
-_OF_VALUES = slice(2 + len(EDGES), 2 + len(EDGES) + len(VALUES))
-
-
 class EdgeRows:
     """The edges of each row of a result, as loops take them.
 
@@ -51,14 +48,13 @@ class EdgeRows:
     """
 
     def __init__(self, edges: Sequence[Int[Tensor, " _"]]) -> None:
-        self.edges = edges  # the call has their addresses alone
-        ptr = edges[0].numpy()
+        self.edges = [t.contiguous() for t in edges]  # the call has their addresses alone
+        ptr = self.edges[0].numpy()
         self.n, self.n_edges = len(ptr) - 1, len(edges[2])
         cuts = np.searchsorted(ptr, np.arange(1, _SHARES) * self.n_edges / _SHARES)
         cuts = np.unique([0, *cuts, self.n])
-        begin = _OF_VALUES.stop
-        addresses = [t.data_ptr() for t in edges] + [0] * len(VALUES)
-        self.call = np.array([begin, begin + len(cuts) - 1, *addresses, *cuts])
+        addresses = [t.data_ptr() for t in self.edges] + [0] * (FIRST_SHARE - FIRST_VALUE)
+        self.call = np.array([FIRST_SHARE, FIRST_SHARE + len(cuts) - 1, *addresses, *cuts])
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy has its edges elsewhere."""
@@ -79,11 +75,16 @@ def run(
         slot: which argument of Q is left open; g is the convolution itself.
         rows: the edges of each row of that argument.
         values, tangents: x, Y, w, g; None in the open slot, and where there is no tangent.
+
+    Raises:
+        ValueError: a tensor has another precision than the others, or is not on the CPU: a loop would not notice.
     """
     like = next(t for t in values if t is not None)
     out = result(program, slot, like, rows.n)
     moving = "".join(name for name, t in zip("xYwg", tangents, strict=True) if t is not None)
     given = [None if t is None else plain(t) for t in (*values, *tangents)]
+    if any(t is not None and (t.dtype != out.dtype or not t.is_cpu) for t in (*given, out)):
+        raise ValueError("the loops of the CPU need x, Y, w, g and their tangents there, and all of one precision; cast them")
     _compute(program, slot, moving, rows, given, out)
     return overlapped(program, slot, out)
 
@@ -93,13 +94,11 @@ def _compute(
 ) -> None:
     """Fill ``out`` by the loop, which is told where things are and which share comes next."""
     loop, call = _compiled(program.key, slot, moving, out.dtype), rows.call.copy()
-    call[_OF_VALUES] = [0 if t is None else t.data_ptr() for t in (*given, out)]
-    run_it = _call if alone(rows.n_edges * program.work) else together
-    run_it(loop, call.ctypes.data)
-
-
-def _call(loop: Callable[[int], None], call: int) -> None:
-    loop(call)
+    call[FIRST_VALUE:FIRST_SHARE] = [0 if t is None else t.data_ptr() for t in (*given, out)]
+    if alone(rows.n_edges * program.work):
+        loop(call.ctypes.data)
+    else:
+        together(loop, call.ctypes.data)
 
 
 @cache

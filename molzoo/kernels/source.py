@@ -18,7 +18,12 @@ _SUMS = 4
 
 EDGES = "ptr", "order", "src", "dst", "w_row"
 VALUES = "x", "Y", "w", "g", "x_", "Y_", "w_", "g_", "out"
-"""What a loop is told the addresses of, in this order, behind the next share and the end of shares."""
+"""What a loop is told the addresses of, in this order."""
+
+FIRST_EDGE = 2
+"""Where in a call addresses begin, behind the next share and the end of shares; those of values and shares follow."""
+FIRST_VALUE = FIRST_EDGE + len(EDGES)
+FIRST_SHARE = FIRST_VALUE + len(VALUES)
 
 
 def function(name: str, program: ConvolutionProgram, slot: str, tangents: str) -> str:
@@ -28,8 +33,8 @@ def function(name: str, program: ConvolutionProgram, slot: str, tangents: str) -
     """
     lines = [
         f"def {name}(call):",
-        *(f"    {argument} = at(call[{n}], int64)" for n, argument in enumerate(EDGES, 2)),
-        *(f"    {argument} = at(call[{n}], one)" for n, argument in enumerate(VALUES, 2 + len(EDGES))),
+        *(f"    {argument} = at(call[{n}], int64)" for n, argument in enumerate(EDGES, FIRST_EDGE)),
+        *(f"    {argument} = at(call[{n}], one)" for n, argument in enumerate(VALUES, FIRST_VALUE)),
         "    while True:",
         "        share = take(call)",
         "        if share >= call[1]:",

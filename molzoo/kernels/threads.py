@@ -30,7 +30,12 @@ def alone(work: int) -> bool:
 
 
 def together(function: Callable[[Any], object], argument: int | None = None) -> None:
-    """``function(argument)``, a :data:`Callback`, by every thread at the same time."""
+    """``function(argument)`` by every thread at the same time.
+
+    Args:
+        function: a :data:`Callback`, for which threads of torch need no interpreter.
+        argument: an address.
+    """
     threads = torch.get_num_threads()
     if fork := _fork(os.getpid()):
         fork(function, argument, threads, 0)

@@ -1,7 +1,8 @@
 """Sums over rows that share an index: atoms of a structure, edges of a receiver.
 
-``index_add`` differentiates to any order and, on a CPU, adds in the order of the rows. The compiled ``torch_scatter`` is used
-only where its name is given; its ``segment_csr`` never is, because its second derivative is wrong without a word.
+``index_add`` differentiates to any order and, on a CPU, adds in the order of the rows; a sum of all is torch's ``sum``. The
+compiled ``torch_scatter`` is used only where its name is given; its ``segment_csr`` never is, because its second derivative is
+wrong without a word.
 """
 
 from typing import Literal

@@ -103,6 +103,22 @@ def test_no_loop_reads_or_writes_out_of_bounds(slot):
                 cpu.run(SMALL, slot, graph.loops(slot), list(cut.values()), [None] * 4)
 
 
+@pytest.mark.parametrize("wrong", [torch.ones(2, 3), torch.ones(2, 3, dtype=torch.float64, device="meta")])
+def test_loops_refuse_numbers_that_they_would_misread(wrong):
+    graph = index([0], [0], [0], 2, 2, 1)
+    x, Y, w = (t.detach() for t in arguments(SMALL, graph))
+    with pytest.raises(ValueError, match="all of one precision; cast them"):
+        cpu.run(SMALL, "g", graph.loops("g"), [x, Y, w, None], [wrong, None, None, None])
+
+
+def test_loops_take_edges_with_gaps():
+    graph = index([0, 2, 1], [0, 0, 1], [1, 0, 1], 3, 3, 2)
+    x, Y, w = (t.detach() for t in arguments(SMALL, graph))
+    gaps = [torch.stack([t, t], 1)[:, 0] for t in (*graph.rows("g"), *graph.edges)]
+    found = [cpu.run(SMALL, "g", rows, [x, Y, w, None], [None] * 4) for rows in (cpu.EdgeRows(gaps), graph.loops("g"))]
+    assert torch.equal(*found)
+
+
 def test_without_numba_the_reference_runs_and_says_so_once():
     code = """
 import sys
