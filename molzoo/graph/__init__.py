@@ -4,7 +4,7 @@ from molzoo.graph.atom_graph import AtomGraph
 from molzoo.graph.edges import connect
 from molzoo.graph.from_ase import from_ase, read_labels, to_ase
 from molzoo.graph.from_rdkit import from_rdkit, from_smiles
-from molzoo.graph.geometry import Geometry, geometry, length_and_direction, pair_vectors
+from molzoo.graph.geometry import Geometry, distances, geometry, length_and_direction, pair_vectors
 from molzoo.graph.neighbours import neighbour_list, radius_graph
 from molzoo.graph.pairs import NeighbourList
 from molzoo.graph.transform import RadiusGraph
@@ -20,6 +20,7 @@ __all__ = [
     "from_ase",
     "from_rdkit",
     "from_smiles",
+    "distances",
     "geometry",
     "length_and_direction",
     "neighbour_list",

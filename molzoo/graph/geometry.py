@@ -26,6 +26,11 @@ def pair_vectors(graph: AtomGraph) -> Float[Tensor, "P 3"]:
     return r + (shift[graph.pair_edge].to(r)[:, :, None] * cell).sum(1)
 
 
+def distances(graph: AtomGraph) -> Float[Tensor, " P"]:
+    """d_ij (Å) of each pair, in the precision of ``pos``, for models that need no directions."""
+    return length_and_direction(pair_vectors(graph))[0]
+
+
 def geometry(graph: AtomGraph, dtype: torch.dtype) -> Geometry:
     """Distances d (Å), in the precision of ``pos``, and unit vectors u from receiver to sender, in ``dtype``.
 

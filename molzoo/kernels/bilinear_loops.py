@@ -41,7 +41,7 @@ class _Pair(NamedTuple):
 
 def evaluate(program: BilinearProgram, wanted: str, values: Tensors, moved: Tensors) -> tuple[Tensor, ...]:
     """∂Q/∂s for each s in ``wanted``; or Σ_t ∂Q/∂s with the value of t replaced, over all t ≠ s that are ``moved``."""
-    values, moved = ({name: plain(t) for name, t in kind.items()} for kind in (values, moved))
+    values, moved = ({name: plain(t.detach()) for name, t in kind.items()} for kind in (values, moved))
     rows = next(len(t) for name, t in values.items() if name != "w" or not program.shared)
     shapes = {name: (rows, n) for name, n in program.dim.items()} | ({"w": (program.dim["w"],)} if program.shared else {})
     made = {name: next(iter(values.values())).new_zeros(shapes[name]) for name in wanted}

@@ -44,11 +44,12 @@ def in_order(src: Tensor, dst: Tensor, w_row: Tensor, n_src: int, n_dst: int, n_
 def fits(program: ConvolutionProgram, edges: Tensor, rows: Mapping[str, int], arguments: Mapping[str, Tensor]) -> None:
     """The arguments have the program's columns, as many rows as edges or as is said, and one precision and device."""
     first, x = next(iter(arguments.items()))
+    n_edges, device = edges.shape[0], edges.device
     for name, t in arguments.items():
-        shape = rows.get(name, len(edges)), program.dim[name]
+        shape = rows.get(name, n_edges), program.dim[name]
         if t.shape != shape:
             raise ValueError(f"{name} must have the shape {shape}, but has {tuple(t.shape)}")
-        if t.device != edges.device:
+        if t.device != device:
             raise ValueError(f"{name} is on {t.device}, but the edges are on {edges.device}; move one of them")
         if t.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type):
             raise ValueError(f"{name} is {_kind(t)}, but {first} is {_kind(x)}; cast one of them")

@@ -57,12 +57,16 @@ class Index:
         return kept(self._rows, slot, lambda: beneath(self._sorted, slot))
 
     def _sorted(self, slot: str) -> list[Tensor]:
-        every = torch.arange(self.edges[0].shape[0] + 1, device=self.edges[0].device)
+        like = self.edges[0]
         if slot == "Y":
+            every = torch.arange(len(like) + 1, device=like.device)
             return [every, every[:-1]]
         key, n = self._by[slot]
-        begins = key.new_zeros(n + 1).index_add(0, key + 1, torch.ones_like(key)).cumsum(0)
-        return [begins, every[:-1] if slot == "g" else key.argsort(stable=True)]
+        if slot == "g":
+            order = torch.arange(len(like), device=like.device)
+        else:
+            key, order = key.sort(stable=True)
+        return [torch.searchsorted(key, torch.arange(n + 1, device=like.device)), order]
 
     def holds(self, window: int) -> None:
         """Make sure that so many rows of x follow wherever an edge begins to read."""

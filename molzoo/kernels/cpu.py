@@ -6,6 +6,7 @@ themselves: nothing of Python runs until all are done.
 """
 
 import hashlib
+from array import array
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -24,6 +25,8 @@ from molzoo.shapes import Int, Tensor
 
 _SHARES = 64
 """Shares of the rows: enough for as many threads, and small ones, so that not all wait for one that was late."""
+
+_FRACTIONS = np.linspace(0, 1, _SHARES + 1)
 
 _HEADER = '''"""{program}
 
@@ -49,12 +52,11 @@ class EdgeRows:
 
     def __init__(self, edges: Sequence[Int[Tensor, " _"]]) -> None:
         self.edges = [t.contiguous() for t in edges]  # the call has their addresses alone
-        ptr = self.edges[0].numpy()
-        self.n, self.n_edges = len(ptr) - 1, len(edges[2])
-        cuts = np.searchsorted(ptr, np.arange(1, _SHARES) * self.n_edges / _SHARES)
-        cuts = np.unique([0, *cuts, self.n])
+        self.n, self.n_edges = len(edges[0]) - 1, len(edges[2])
+        cuts = np.searchsorted(self.edges[0].numpy(), _FRACTIONS * self.n_edges).tolist()
+        cuts[0], cuts[-1] = 0, self.n
         addresses = [t.data_ptr() for t in self.edges] + [0] * (FIRST_SHARE - FIRST_VALUE)
-        self.call = np.array([FIRST_SHARE, FIRST_SHARE + len(cuts) - 1, *addresses, *cuts])
+        self.call = array("q", [FIRST_SHARE, FIRST_SHARE + _SHARES, *addresses, *cuts])
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy has its edges elsewhere."""
@@ -79,12 +81,15 @@ def run(
     Raises:
         ValueError: a tensor has another precision than the others, or is not on the CPU: a loop would not notice.
     """
-    like = next(t for t in values if t is not None)
+    given = [t if t is None else plain(t) for t in (*values, *tangents)]
+    like = next(t for t in given if t is not None)
+    for t in given:
+        if t is not None and (t.dtype != like.dtype or not t.is_cpu):
+            raise ValueError(
+                "the loops of the CPU need x, Y, w, g and their tangents there, and all of one precision; cast them"
+            )
     out = result(program, slot, like, rows.n)
-    moving = "".join(name for name, t in zip("xYwg", tangents, strict=True) if t is not None)
-    given = [None if t is None else plain(t) for t in (*values, *tangents)]
-    if any(t is not None and (t.dtype != out.dtype or not t.is_cpu) for t in (*given, out)):
-        raise ValueError("the loops of the CPU need x, Y, w, g and their tangents there, and all of one precision; cast them")
+    moving = "".join([name for name, t in zip("xYwg", tangents, strict=True) if t is not None])
     _compute(program, slot, moving, rows, given, out)
     return overlapped(program, slot, out)
 
@@ -93,12 +98,13 @@ def _compute(
     program: ConvolutionProgram, slot: str, moving: str, rows: EdgeRows, given: Sequence[Tensor | None], out: Tensor
 ) -> None:
     """Fill ``out`` by the loop, which is told where things are and which share comes next."""
-    loop, call = _compiled(program.key, slot, moving, out.dtype), rows.call.copy()
-    call[FIRST_VALUE:FIRST_SHARE] = [0 if t is None else t.data_ptr() for t in (*given, out)]
+    loop, call = _compiled(program.key, slot, moving, out.dtype), rows.call[:]
+    call[FIRST_VALUE:FIRST_SHARE] = array("q", [0 if t is None else t.data_ptr() for t in (*given, out)])
+    address, _ = call.buffer_info()
     if alone(rows.n_edges * program.work):
-        loop(call.ctypes.data)
+        loop(address)
     else:
-        together(loop, call.ctypes.data)
+        together(loop, address)
 
 
 @cache

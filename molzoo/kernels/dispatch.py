@@ -101,8 +101,11 @@ def wants_triton() -> bool:
 
 def _possible(tensors: tuple[Tensor, ...]) -> Choice:
     device, dtype = tensors[0].device, tensors[0].dtype
-    if dtype not in (torch.float32, torch.float64) or any(t.device != device or t.dtype != dtype for t in tensors):
+    if dtype not in (torch.float32, torch.float64):
         return "reference"
+    for t in tensors:
+        if t.dtype != dtype or t.device != device:
+            return "reference"
     if device.type == "cuda":
         return "triton" if _TRITON or _said("triton") else "reference"
     if device.type != "cpu":

@@ -32,7 +32,10 @@ def direct(function: F) -> F:
 def _apply(function: type[Function], *arguments: Any) -> Any:
     if torch._C._are_functorch_transforms_active():
         return Function.apply.__func__(function, *arguments)  # type: ignore[attr-defined]
-    return super(Function, function).apply(*torch._functorch.utils.unwrap_dead_wrappers(arguments))  # type: ignore[misc]
+    arguments = torch._functorch.utils.unwrap_dead_wrappers(arguments)
+    if not torch.is_grad_enabled() and torch.autograd.forward_ad._current_level < 0:  # nobody will differentiate
+        return function.forward(*arguments)
+    return super(Function, function).apply(*arguments)  # type: ignore[misc]
 
 
 # Between two graphs, in a backward pass, Dynamo meets the call alone and can make nothing of it: it is told to let it be.

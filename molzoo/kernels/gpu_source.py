@@ -65,7 +65,7 @@ def _shares(program: ConvolutionProgram, slot: str, wanted: list[Sum]) -> Iterat
 def _rows(program: ConvolutionProgram, slot: str, tangents: str, wanted: list[Sum], rows: list[int], block: int) -> list[str]:
     """One block of channels of these rows, summed over edges; those that nothing reaches are zero."""
     adds = [one for one in wanted if one.row in rows]
-    dim, begins = program.reach(slot), program.begins[slot]
+    dim, begins = program.reach[slot], program.begins[slot]
     channels = begins[rows[0] + 1] - begins[rows[0]]
     return [
         "row = tl.program_id(0).to(tl.int64)",

@@ -92,9 +92,10 @@ class ConvolutionProgram:
         """Columns of x, Y, w and g."""
         return {name: sum(widths) for name, widths in self.widths.items()} | {"x": sum(self.channels_in)}
 
-    def reach(self, slot: str) -> int:
-        """Columns that one row of a result has in the loops: those of a slot, or of a whole window of x."""
-        return sum(self.widths[slot])
+    @cached_property
+    def reach(self) -> dict[str, int]:
+        """Columns that one row of a result has in the loops: those of x, Y, w and g, but of a whole window of x."""
+        return {name: sum(widths) for name, widths in self.widths.items()}
 
     @cached_property
     def begins(self) -> dict[str, list[int]]:

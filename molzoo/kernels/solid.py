@@ -108,7 +108,7 @@ def _run(program: SolidProgram, x: Tensor, g: Tensor | None, *v: Tensor) -> Tens
     """The numbers of ∂F/∂g or, if ``g`` is given, of the gradient of F in x."""
     out = x.new_empty(len(x), program.width if g is None else 3)
     directions = torch.stack(v) if v else x.new_empty(0, 0, 3)
-    arrays = [plain(t).numpy() for t in (x, directions, out if g is None else g, out)]
+    arrays = [plain(t.detach()).numpy() for t in (x, directions, out if g is None else g, out)]
     arguments = *program.arguments[x.dtype], g is None, *arrays
     work = 8 * len(x) * (2 + len(program.coefficients)) * (1 + len(v))  # reading and writing cost more than multiplying
     side_by_side(-(-len(x) // _LANES), work, lambda first, last: _evaluate(first, last, *arguments))

@@ -67,7 +67,7 @@ def _edges_of_row(program: ConvolutionProgram, slot: str, tangents: str) -> list
     if program.over_channels(slot):
         inner = [*(f"s{p} = one(0)" for p in range(program.dim[slot])), *inner]
         inner += [f"acc[{p}] += s{p}" for p in range(program.dim[slot])]
-    width = program.reach(slot)
+    width = program.reach[slot]
     first = [f"acc = row_of(out, {width} * row)", f"for c in range({width}):", "    acc[c] = 0"]
     return [*first, "for q in range(ptr[row], ptr[row + 1]):", "    e = order[q]", *_indent(4, inner)]
 

@@ -16,11 +16,10 @@ V = TypeVar("V")
 
 def watched(*tensors: torch.Tensor | None) -> bool:
     """Whether somebody looks inside: a compiler, a transform of torch.func or a dispatch mode."""
-    return bool(
-        torch.compiler.is_compiling()
-        or torch._C._len_torch_dispatch_stack()
-        or any(torch._C._functorch.is_functorch_wrapped_tensor(t) for t in tensors if t is not None)
-    )
+    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
+        return True
+    wrapped = torch._C._functorch.is_functorch_wrapped_tensor
+    return torch._C._are_functorch_transforms_active() and any(wrapped(t) for t in tensors if t is not None)
 
 
 def compiled_without_gradient(*tensors: torch.Tensor) -> bool:
@@ -58,7 +57,7 @@ def plain(t: torch.Tensor) -> torch.Tensor:
             "compiled loops take no is_grads_batched=True and no vectorize=True; use torch.func.vmap, jacrev or hessian, "
             "or molzoo.kernels.use_backend('messages')"
         )
-    t = t.detach().contiguous()
+    t = t.contiguous()
     if t._is_zerotensor():  # of forward derivatives: zeros that nobody wrote
         return torch.zeros(t.shape, dtype=t.dtype)
     return t.resolve_neg() if t.is_neg() else t

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from molzoo.graph import connect, geometry
+from molzoo.graph import connect, distances
 from molzoo.models.interface import AtomisticModel
 from molzoo.nn import (
     EVERY_LAYER,
@@ -108,7 +108,7 @@ class SchNet(AtomisticModel):
     def features(self, graph: Any) -> Float[Tensor, "N C"]:
         """x^T of each atom."""
         graph = connect(graph, self.cutoff)
-        d, _ = geometry(graph, self.dtype)
+        d = distances(graph)
         src, dst = graph.edge_index
         edges = Edges(src, dst, len(graph.z), w_row=graph.pair_index)
         f = self.envelope(d).to(self.dtype)[:, None].index_select(0, graph.pair_index)

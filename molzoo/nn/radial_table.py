@@ -6,6 +6,7 @@ however many pairs there are.
 
 from collections.abc import Callable, Iterable
 from functools import cache, partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,6 +14,8 @@ from torch import nn
 from molzoo.kernels import ConvolutionProgram, Index, Term, contract
 from molzoo.kernels.watchers import under_vmap
 from molzoo.nn.deferred import DeferredWeights, too_many
+from molzoo.nn.frozen import Frozen
+from molzoo.o3.exact import Exact
 from molzoo.shapes import Float, Int, Tensor
 
 Radial = Callable[..., Iterable[Tensor]]
@@ -47,6 +50,9 @@ class RadialTable(nn.Module):
     are off by 1e-7, 2e-6 and 1e-5 of the largest; 50 Gaussians are narrower and want 512. Four times
     differentiable in d, any number of times in the networks' weights.
 
+    Where the functions are a method of a network whose weights are frozen, their coefficients are kept from call to call
+    (:class:`~molzoo.nn.frozen.Frozen`), so that predictions evaluate no network at all.
+
     The knots span [0, r_c]. Beyond, W is exactly zero; at r_c, weights that hold an envelope are zero to that error only.
 
     Predictions for more than :data:`~molzoo.nn.deferred.PAIRS` pairs get weights that are made a block of pairs at a time, and
@@ -56,7 +62,7 @@ class RadialTable(nn.Module):
         n_knots: knots on [0, r_c]; 0 evaluates functions exactly.
         cutoff: r_c in Å.
 
-    >>> exact = lambda d, clamp=True: [torch.sin(d)[:, None]]
+    >>> exact = lambda d, **how: [torch.sin(d)[:, None]]
     >>> d = torch.linspace(0, 4.9, 99, dtype=torch.float64)
     >>> (found,) = RadialTable(64, 5.0)(exact, d)
     >>> bool((found - exact(d)[0]).abs().max() < 1e-8)
@@ -68,34 +74,53 @@ class RadialTable(nn.Module):
         if n_knots and n_knots < 8:
             raise ValueError(f"a radial table needs some knots, e.g. 256, or 0 for none; got {n_knots}")
         self.n_knots, self.cutoff = n_knots, cutoff
+        self.powers = Exact(torch.tensor(_QUINTIC, dtype=torch.float64).T / 120)
+        self._frozen: Frozen[list[Tensor]] = Frozen()
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "RadialTable":
+        self._frozen.forget()
+        return super()._apply(fn, recurse)
 
     def forward(self, radial: Radial, d: Float[Tensor, " P"]) -> Iterable[Float[Tensor, "P _"] | DeferredWeights]:
         """The weights of each layer at each distance: from the table, or exact ones if there is none."""
         if self.training or not too_many(d):
             return self._weights(radial, d)
         n_layers = len(list(radial(d[:0])))
-        return [DeferredWeights(partial(self._weight, partial(radial, layers=slice(n, n + 1))), d) for n in range(n_layers)]
+        return [DeferredWeights(partial(self._weight, radial, slice(n, n + 1)), d) for n in range(n_layers)]
 
-    def _weight(self, radial: Radial, d: Float[Tensor, " P"]) -> Float[Tensor, "P _"]:
-        (W,) = self._weights(radial, d)
+    def _weight(self, radial: Radial, layer: slice, d: Float[Tensor, " P"]) -> Float[Tensor, "P _"]:
+        (W,) = self._weights(radial, d, layer)
         return W
 
-    def _weights(self, radial: Radial, d: Float[Tensor, " P"]) -> Iterable[Float[Tensor, "P _"]]:
+    def _weights(self, radial: Radial, d: Float[Tensor, " P"], layers: slice = EVERY_LAYER) -> Iterable[Float[Tensor, "P _"]]:
         if not self.n_knots:
-            return radial(d)
+            return radial(d, layers=layers)
         h = self.cutoff / (self.n_knots - 1)
-        knots = h * torch.arange(-_BEYOND, self.n_knots + _BEYOND, dtype=d.dtype, device=d.device)
         t = d / h
         left = t.detach().floor().long().clamp(0, self.n_knots - 2)
-        splines = torch.where(d[:, None] < self.cutoff, _splines((t - left)[:, None]), 0.0)
-        weights = radial(knots, clamp=False)
-        taps = None if under_vmap(left) else _taps(left, len(knots) - 2 * _WIDTH)
-        return (_interpolated(W, left, taps, splines.to(W)) for W in weights)
+        splines = torch.where(d[:, None] < self.cutoff, _splines((t - left)[:, None], self.powers(t)), 0.0)
+        taps = None if under_vmap(left) else _taps(left, self.n_knots + 2 * (_BEYOND - _WIDTH))
+        return (_interpolated(c, left, taps, splines.to(c)) for c in self._coefficients(radial, d, layers))
+
+    def _coefficients(self, radial: Radial, like: Tensor, layers: slice) -> Iterable[Float[Tensor, "n numel"]]:
+        """Of each layer; those of weights that stay, kept."""
+
+        def make(layers: slice) -> Iterable[Tensor]:
+            h = self.cutoff / (self.n_knots - 1)
+            knots = h * torch.arange(-_BEYOND, self.n_knots + _BEYOND, dtype=like.dtype, device=like.device)
+            return (_of_knots(W) for W in radial(knots, clamp=False, layers=layers))
+
+        network = getattr(radial, "__self__", None)
+        if isinstance(network, nn.Module) and not self.training:
+            kept = self._frozen(network, lambda: list(make(EVERY_LAYER)), like.dtype, like.device)
+            if kept is not None:
+                return kept[layers]
+        return make(layers)
 
 
-def _splines(u: Float[Tensor, "P 1"]) -> Float[Tensor, "P 6"]:
+def _splines(u: Float[Tensor, "P 1"], powers: Float[Tensor, "6 6"]) -> Float[Tensor, "P 6"]:
     """The six pieces of the quintic B-spline; by Horner's rule, as powers have no second derivative at a knot, where u = 0."""
-    *lower, highest = torch.tensor(_QUINTIC, dtype=u.dtype, device=u.device).T / 120
+    *lower, highest = powers
     pieces = highest.expand(len(u), -1)
     for coefficients in reversed(lower):
         pieces = torch.addcmul(coefficients, pieces, u)
@@ -108,14 +133,18 @@ def _taps(left: Int[Tensor, " P"], n: int) -> Index:
     return Index(left, every, torch.zeros_like(left), n, len(left), 1)
 
 
+def _of_knots(W: Float[Tensor, "K numel"]) -> Float[Tensor, "n numel"]:
+    """The coefficients c = (1 − δ²/4 + 13 δ⁴/240) W of values on knots."""
+    return 1.825 * W[2:-2] - (7 / 15) * (W[1:-3] + W[3:-1]) + (13 / 240) * (W[:-4] + W[4:])
+
+
 def _interpolated(
-    W: Float[Tensor, "K numel"], left: Int[Tensor, " P"], taps: Index | None, splines: Float[Tensor, "P 6"]
+    c: Float[Tensor, "n numel"], left: Int[Tensor, " P"], taps: Index | None, splines: Float[Tensor, "P 6"]
 ) -> Float[Tensor, "P numel"]:
-    """Σ_k B_k c_k at each distance, with c made of the values W on knots."""
-    c = 1.825 * W[2:-2] - (7 / 15) * (W[1:-3] + W[3:-1]) + (13 / 240) * (W[:-4] + W[4:])
+    """Σ_k B_k c_k at each distance."""
     if taps is None:  # many structures at once, each with knots of its own
         return (splines[:, :, None] * c[left[:, None] + torch.arange(_TAPS, device=left.device)]).sum(1)
-    return contract(_program(W.shape[1]), taps, c, splines, c.new_ones(1, 1))
+    return contract(_program(c.shape[1]), taps, c, splines, c.new_ones(1, 1))
 
 
 @cache

@@ -41,13 +41,13 @@ def test_values_slopes_and_curvatures_of_every_models_radial_functions(name, env
 
 def test_polynomials_of_degree_five_are_exact():
     coefficients = torch.randn(6, dtype=F64)
-    radial = lambda d, clamp=True: [((d[:, None] / 5) ** torch.arange(6) @ coefficients)[:, None]]  # noqa: E731
+    radial = lambda d, **how: [((d[:, None] / 5) ** torch.arange(6) @ coefficients)[:, None]]  # noqa: E731
     d = torch.rand(50, dtype=F64) * 5
     torch.testing.assert_close(next(iter(RadialTable(16, 5.0)(radial, d))), radial(d)[0], rtol=0, atol=1e-12)
 
 
 def test_beyond_the_cutoff_there_is_exactly_nothing():
-    radial = lambda d, clamp=True: [torch.ones_like(d)[:, None]]  # noqa: E731
+    radial = lambda d, **how: [torch.ones_like(d)[:, None]]  # noqa: E731
     found = next(iter(RadialTable(32, 5.0)(radial, torch.tensor([4.9, 5.0, 5.1, 80.0], dtype=F64))))[:, 0]
     assert found[0] == pytest.approx(1.0)
     assert found[1:].tolist() == [0.0, 0.0, 0.0]
@@ -57,7 +57,7 @@ def test_beyond_the_cutoff_there_is_exactly_nothing():
 def test_loops_and_plain_torch_agree_to_second_order(channels):
     torch.manual_seed(0)
     weight, d = torch.randn(4, channels, dtype=F64, requires_grad=True), (5 * torch.rand(20, dtype=F64)).requires_grad_()
-    radial = lambda d, clamp=True: [torch.sin(d[:, None] * torch.arange(1, 5)) @ weight]  # noqa: E731
+    radial = lambda d, **how: [torch.sin(d[:, None] * torch.arange(1, 5)) @ weight]  # noqa: E731
     found = {}
     for backend in ("fused", "messages"):
         with use_backend(backend):
@@ -77,7 +77,7 @@ def test_energies_and_forces_of_a_model_change_little(name, structure, predictor
 
 
 def test_on_a_knot_it_is_as_smooth_as_beside_it():
-    table, radial = RadialTable(26, 5.0), lambda d, clamp=True: [torch.sin(d)[:, None]]
+    table, radial = RadialTable(26, 5.0), lambda d, **how: [torch.sin(d)[:, None]]
     knots = torch.tensor([0.0, 1.0, 2.4], dtype=F64)
     (on,), (beside,) = (curves(lambda d: table(radial, d), d, torch.ones(1, dtype=F64)) for d in (knots, knots + 1e-12))
     for a, b in zip(on, beside, strict=True):
