@@ -102,7 +102,7 @@ class SchNet(AtomisticModel):
         self, d: Float[Tensor, " P"], clamp: bool = True, layers: slice = EVERY_LAYER
     ) -> Iterator[Float[Tensor, "P n_filters"]]:
         """W(d)/f(d) of each interaction, or of some; smooth everywhere, so that there is nothing to clamp."""
-        e = self.radial(d).to(self.dtype)
+        e = self.radial(d, self.dtype)
         return (interaction.get_submodule("filter")(e) for interaction in list(self.interactions)[layers])
 
     def features(self, graph: Any) -> Float[Tensor, "N C"]:

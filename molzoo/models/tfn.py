@@ -176,7 +176,7 @@ class TFN(AtomisticModel):
         self, d: Float[Tensor, " P"], clamp: bool = True, layers: slice = EVERY_LAYER
     ) -> Iterator[Float[Tensor, "P _"]]:
         """R(d) of each layer, or of some; smooth everywhere, so that there is nothing to clamp."""
-        e = self.radial(d).to(self.dtype)
+        e = self.radial(d, self.dtype)
         return (layer.get_submodule("radial")(e) for layer in list(self.layers)[layers])
 
     def features(self, graph: Any) -> Float[Tensor, "N features"]:

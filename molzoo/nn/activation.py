@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from molzoo.kernels.functions import awaited, direct
+from molzoo.kernels.watchers import watched
 from molzoo.shapes import Float, Tensor
 
 
@@ -28,10 +29,18 @@ class Formulas:
     """g f''(x) of g and x, by operations that can be differentiated on."""
 
 
+def _sigmoid_backward(g: Tensor, s: Tensor) -> Tensor:
+    """G s (1 − s): written over s, which nobody else has, where nobody differentiates on."""
+    if torch.is_grad_enabled() or watched() or torch._C._are_functorch_transforms_active():
+        return torch.ops.aten.sigmoid_backward(g, s)
+    return torch.ops.aten.sigmoid_backward.grad_input(g, s, grad_input=s)
+
+
 def _bend_of_silu(g: Tensor, x: Tensor) -> Tensor:
     """G σ (1 − σ) (2 + x − 2xσ)."""
     s = x.sigmoid()
-    return torch.ops.aten.sigmoid_backward(g, s) * (torch.addcmul(x, x, s, value=-2) + 2)
+    rest = torch.addcmul(x, x, s, value=-2).add_(2)
+    return _sigmoid_backward(g, s) * rest
 
 
 _SILU = Formulas(F.silu, torch.ops.aten.silu_backward.default, _bend_of_silu)
@@ -39,7 +48,14 @@ _SILU = Formulas(F.silu, torch.ops.aten.silu_backward.default, _bend_of_silu)
 _SHIFTED_SOFTPLUS = Formulas(
     lambda x: F.softplus(x) - math.log(2.0),
     lambda g, x: torch.ops.aten.softplus_backward(g, x, 1.0, 20.0),
-    lambda g, x: torch.ops.aten.sigmoid_backward(g, x.sigmoid()),
+    lambda g, x: _sigmoid_backward(g, x.sigmoid()),
+)
+
+
+_GAUSSIAN = Formulas(
+    lambda x: torch.exp(-x.square()),
+    lambda g, x: -2 * g * x * torch.exp(-x.square()),
+    lambda g, x: (4 * x.square() - 2) * g * torch.exp(-x.square()),
 )
 
 
@@ -65,6 +81,15 @@ class ShiftedSoftplus(nn.Module):
     def forward(self, x: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
         """The activation, elementwise."""
         return _evaluate(_SHIFTED_SOFTPLUS, x)
+
+
+def gaussian(x: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
+    """exp(−x²).
+
+    >>> gaussian(torch.tensor([0.0, 1.0]))
+    tensor([1.0000, 0.3679])
+    """
+    return _evaluate(_GAUSSIAN, x)
 
 
 def _evaluate(formulas: Formulas, x: Tensor) -> Tensor:

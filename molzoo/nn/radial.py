@@ -1,10 +1,12 @@
 """Radial bases: a distance written as n_radial smooth numbers."""
 
+import math
 from typing import Literal, get_args
 
 import torch
 from torch import nn
 
+from molzoo.nn.activation import gaussian
 from molzoo.quantities import nearest
 from molzoo.shapes import Float, Tensor
 
@@ -22,13 +24,13 @@ class GaussianBasis(nn.Module):
     def __init__(self, n_radial: int, cutoff: float) -> None:
         super().__init__()
         self.n_radial, self.cutoff = n_radial, cutoff
-        self.gamma = 0.5 * ((n_radial - 1) / cutoff) ** 2
+        self.per_width = (n_radial - 1) / cutoff * math.sqrt(0.5)
 
-    def forward(self, d: Float[Tensor, " P"]) -> Float[Tensor, "P n_radial"]:
-        """The basis at each distance."""
+    def forward(self, d: Float[Tensor, " P"], dtype: torch.dtype | None = None) -> Float[Tensor, "P n_radial"]:
+        """The basis at each distance, in the precision ``dtype`` or that of d, in which differences are taken."""
         # Made here and not kept as a buffer, which a cast to float32 and back would leave rounded.
         mu = torch.linspace(0, self.cutoff, self.n_radial, dtype=d.dtype, device=d.device)
-        return torch.exp(-self.gamma * (d[:, None] - mu).square())
+        return gaussian((self.per_width * (d[:, None] - mu)).to(dtype or d.dtype))
 
 
 class BesselBasis(nn.Module):
@@ -43,13 +45,13 @@ class BesselBasis(nn.Module):
         super().__init__()
         self.n_radial, self.cutoff = n_radial, cutoff
 
-    def forward(self, d: Float[Tensor, " P"]) -> Float[Tensor, "P n_radial"]:
-        """The basis at each distance; its limit nπ/r_c at d = 0."""
+    def forward(self, d: Float[Tensor, " P"], dtype: torch.dtype | None = None) -> Float[Tensor, "P n_radial"]:
+        """The basis at each distance, its limit nπ/r_c at d = 0; rounded to ``dtype`` at the end, for sines amplify."""
         k = torch.arange(1, self.n_radial + 1, dtype=d.dtype, device=d.device) * (torch.pi / self.cutoff)
         d = d[:, None]
         zero = d == 0
         safe = torch.where(zero, 1.0, d)  # no 0/0, not even in a branch that is thrown away: its derivative would be NaN
-        return torch.where(zero, k, torch.sin(k * safe) / safe)
+        return torch.where(zero, k, torch.sin(k * safe) / safe).to(dtype or d.dtype)
 
 
 def radial_basis(name: RadialName, n_radial: int, cutoff: float) -> nn.Module:

@@ -3,8 +3,9 @@
     python scripts/bench/scaling.py [--only "NequIP, molzoo table"] [--molecules 333 3333 33333] [--threads 2] [--record]
 
 Each model, way and size is a fresh process (`worker.py`) that may have 16 GiB for all it holds. Its loops are compiled on a few
-molecules before; edges are given, as in `models.py`. Memory is the rise of the peak during two evaluations after that. Where
-the limit is met, the record keeps what the process said instead.
+molecules before; edges are given, as in `models.py`. Memory is the rise of the peak during two evaluations after that. A
+process that meets the limit because it keeps what it frees, in pieces, is followed by one that maps each large tensor by itself
+(`mapped`, slower); where that meets it too, the record keeps what it said.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from machine import machine, write
+from machine import MALLOC, MAPPED, machine, write
 from models import ROUND, Worker
 from structures import water
 from structures import write as write_structure
@@ -26,20 +27,22 @@ FEW = 8  # molecules, on which loops are compiled
 
 def measure(way: str, model: str, files: dict[int, Path], molecules: int, known: argparse.Namespace) -> dict[str, Any]:
     """Milliseconds and MiB of an evaluation, or why there is none."""
-    worker = Worker(way, model, known.threads)
-    try:
-        worker.ask("limit", LIMIT)
-        worker.ask("use", files[FEW])
-        worker.ask("time", "predict", 1)
-        worker.ask("use", files[molecules])
-        rise = worker.ask("memory", "predict")
-        steps = max(1, min(10, int(ROUND / worker.ask("time", "predict", 1))))
-        times = [worker.ask("time", "predict", steps) for _ in range(known.rounds)]
-        return {"ms": statistics.median(times), "MiB": rise}
-    except RuntimeError as error:
-        return {"failed": str(error)}
-    finally:
-        worker.close()
+    for malloc in (MALLOC, MAPPED):
+        worker = Worker(way, model, known.threads, malloc)
+        try:
+            worker.ask("limit", LIMIT)
+            worker.ask("use", files[FEW])
+            worker.ask("time", "predict", 1)
+            worker.ask("use", files[molecules])
+            rise = worker.ask("memory", "predict")
+            steps = max(1, min(10, int(ROUND / worker.ask("time", "predict", 1))))
+            times = [worker.ask("time", "predict", steps) for _ in range(known.rounds)]
+            return {"ms": statistics.median(times), "MiB": rise} | ({"mapped": True} if malloc == MAPPED else {})
+        except RuntimeError as error:
+            failed = str(error)
+        finally:
+            worker.close()
+    return {"failed": failed}
 
 
 def main() -> None:

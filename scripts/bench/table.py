@@ -98,7 +98,8 @@ def deviations(by_work: dict[str, dict[str, dict]]) -> list[str]:
 def scaling(works: dict[str, list[dict[str, Any]]], limit: float) -> list[str]:
     """A row for each number of atoms; what is linear has the same time and memory per atom in all."""
     lines = [
-        f"Each row is a process that may have {limit} GiB for all it holds; memory is the rise of its peak.",
+        f"Each row is a process that may have {limit} GiB for all it holds; memory is the rise of its peak. What did not fit",
+        "because freed memory was kept, in pieces, was run with each large tensor mapped by itself.",
         "",
         _line(["model and way", "atoms", "edges", "s", "µs per atom", "GiB", "KiB per atom"]),
         _line(["---"] * 7),
@@ -106,7 +107,7 @@ def scaling(works: dict[str, list[dict[str, Any]]], limit: float) -> list[str]:
     for work, measured in works.items():
         for row in measured:
             n = row["atoms"]
-            sizes = [work, f"{n:,}", f"{row['edges']:,}"]
+            sizes = [work + ", mapped" * row.get("mapped", False), f"{n:,}", f"{row['edges']:,}"]
             if "failed" in row:
                 why = "does not fit" if "memory" in row["failed"].lower() else row["failed"]
                 lines.append(_line([*sizes, why, "", "", ""]))
