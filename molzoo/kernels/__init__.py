@@ -1,5 +1,6 @@
 """What costs time, as numbers: convolutions, linear maps, products. No irreps, no graphs, no models."""
 
+from molzoo.kernels.cat import cat
 from molzoo.kernels.contract import Index, contract
 from molzoo.kernels.dispatch import Backend, backend, chosen, fused, use_backend
 from molzoo.kernels.onednn import chosen_linear, linear, matmul
@@ -12,6 +13,7 @@ __all__ = [
     "Index",
     "Term",
     "backend",
+    "cat",
     "chosen",
     "chosen_linear",
     "contract",

@@ -43,10 +43,10 @@ class Index:
         n_dst: int,
         n_rows: int,
     ) -> None:
-        src, dst, w_row = beneath(lambda *edges: edges, src, dst, w_row)
+        src, dst, w_row = beneath(lambda *edges: [t.contiguous() for t in edges], src, dst, w_row)
         beneath(in_order, src, dst, w_row, n_src, n_dst, n_rows)
         self.n = {"x": n_src, "w": n_rows}
-        self.edges, self.n_dst = [src.contiguous(), dst.contiguous(), w_row.contiguous()], n_dst
+        self.edges, self.n_dst = [src, dst, w_row], n_dst
         self._last_src: int | None = None
         self._by = {"x": (src, n_src), "g": (dst, n_dst), "w": (w_row, n_rows)}
         self._rows: dict[str, list[Tensor]] = {}

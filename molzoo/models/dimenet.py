@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from molzoo.graph import Triplets, connect, geometry, length_and_direction, triplets
-from molzoo.kernels import linear
+from molzoo.kernels import cat, linear
 from molzoo.models.interface import AtomisticModel
 from molzoo.nn import (
     EdgeEmbedding,
@@ -151,7 +151,7 @@ class DimeNet(AtomisticModel):
         for interaction in self.interactions:
             m.append(interaction(m[-1], e, R, P, pair, over))
         arriving = Edges(torch.arange(len(pair), device=pair.device), i, len(graph.z), pair)
-        return torch.cat([to_atoms(m_t, e, arriving) for to_atoms, m_t in zip(self.to_atoms, m, strict=True)], dim=1)
+        return cat([to_atoms(m_t, e, arriving) for to_atoms, m_t in zip(self.to_atoms, m, strict=True)])
 
     def _polynomials(self, r: Float[Tensor, "E 3"], paths: Triplets) -> Float[Tensor, "T n_spherical"]:
         """√((2l+1)/4π) P_l of the angle of each triplet."""

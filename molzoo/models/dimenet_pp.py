@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from molzoo.graph import connect, geometry, reverse_edges
+from molzoo.kernels import cat
 from molzoo.models.interface import AtomisticModel
 from molzoo.nn import (
     Convolution,
@@ -194,7 +195,7 @@ class DimeNetPP(AtomisticModel):
         for interaction in self.interactions:
             m.append(interaction(m[-1], e, R, directions))
         layers = zip(self.to_atoms, m, strict=True)
-        return torch.cat([to_atoms(m_t, e, directions.arriving) for to_atoms, m_t in layers], dim=1)
+        return cat([to_atoms(m_t, e, directions.arriving) for to_atoms, m_t in layers])
 
     def _directions(self, graph: Any, u: Float[Tensor, "E 3"]) -> Directions:
         j, i = graph.edge_index

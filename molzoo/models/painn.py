@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from molzoo.graph import connect, geometry
-from molzoo.kernels import linear
+from molzoo.kernels import cat, linear
 from molzoo.models.interface import AtomisticModel
 from molzoo.nn import (
     EVERY_LAYER,
@@ -65,7 +65,7 @@ class Interaction(nn.Module):
         """Features with the messages added."""
         C = s.shape[1]
         phi_s_vs, phi_vv = self.phi(s).split([2 * C, C], dim=1)
-        x = torch.cat([phi_s_vs, (phi_vv[:, None] * v).flatten(1)], dim=1)
+        x = cat([phi_s_vs, (phi_vv[:, None] * v).flatten(1)])
         ds, dv = self.convolution(x, Y, W, edges).split([C, 3 * C], dim=1)
         return s + ds, v + dv.view_as(v)
 
@@ -87,7 +87,7 @@ class Update(nn.Module):
         """Features with the updates added."""
         Vv, Uv = self.UV(v).chunk(2, dim=-1)
         norm = (Vv.square().sum(1) + EPSILON).sqrt()
-        a_ss, a_vv, a_sv = self.a(torch.cat([s, norm], dim=1)).chunk(3, dim=1)
+        a_ss, a_vv, a_sv = self.a(cat([s, norm])).chunk(3, dim=1)
         return s + a_ss + a_sv * (Uv * Vv).sum(1), v + a_vv[:, None] * Uv
 
 
@@ -105,7 +105,7 @@ class GatedBlock(nn.Module):
         C = s.shape[1]
         Vv, Wv = self.VW(v).split([C, C // 2], dim=-1)
         norm = (Vv.square().sum(1) + EPSILON).sqrt()
-        return self.gate(torch.cat([s, norm], dim=1))[:, None] * Wv
+        return self.gate(cat([s, norm]))[:, None] * Wv
 
 
 class Readout(nn.Module):
@@ -143,7 +143,7 @@ class Filters(nn.Module):
     ) -> Iterator[Float[Tensor, "P width"]]:
         """Weights of some layers, in the precision of the parameters."""
         A = torch.cat([self.linear.weight, self.linear.bias[:, None]], dim=1)
-        fe = torch.cat([f * e, f], dim=1).to(A)
+        fe = cat([f * e, f]).to(A)
         return (linear(fe, A_layer) for A_layer in A.chunk(self.n_layers)[layers])
 
 
@@ -205,9 +205,9 @@ class PaiNN(AtomisticModel):
         d, u = geometry(graph, self.dtype)
         src, dst = graph.edge_index
         edges = Edges(src, dst, len(graph.z), w_row=graph.pair_index)
-        Y = torch.cat([torch.ones_like(u[:, :1]), u], dim=1)  # (E, 4): degrees 0 and 1
+        Y = cat([torch.ones_like(u[:, :1]), u])  # (E, 4): degrees 0 and 1
         s = self.embedding(graph.z)
         v = s.new_zeros(len(s), 3, self.channels)
         for W, interaction, update in zip(self.table(self.radial_weights, d), self.interactions, self.updates, strict=True):
             s, v = update(*interaction(s, v, W, Y, edges))
-        return torch.cat([s, v.mT.flatten(1)], dim=1)
+        return cat([s, v.mT.flatten(1)])

@@ -10,10 +10,10 @@ and the training of forces.
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
-import torch
 from torch import nn
 
 from molzoo.graph import connect, geometry
+from molzoo.kernels import cat
 from molzoo.models.interface import AtomisticModel
 from molzoo.nn import (
     EVERY_LAYER,
@@ -65,7 +65,7 @@ class NormNonlinearity(nn.Module):
         if self.tensors is None:
             return self.scalars(x)
         s, tensors = x.split([self.n_scalars, x.shape[1] - self.n_scalars], dim=1)
-        return torch.cat([self.scalars(s), self.tensors(tensors)], dim=1)
+        return cat([self.scalars(s), self.tensors(tensors)])
 
 
 class Layer(nn.Module):

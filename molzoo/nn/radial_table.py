@@ -26,6 +26,8 @@ these layers only."""
 EVERY_LAYER = slice(None)
 
 _TAPS = 6
+_QUASI_INTERPOLANT = 13 / 240, -7 / 15, 1.825, -7 / 15, 13 / 240
+"""1 − δ²/4 + 13 δ⁴/240: how much each of five knots counts in a coefficient."""
 _WIDTH = 2
 """Knots on each side of a coefficient that it is made of."""
 _BEYOND = 2 + _WIDTH
@@ -108,7 +110,8 @@ class RadialTable(nn.Module):
         def make(layers: slice) -> Iterable[Tensor]:
             h = self.cutoff / (self.n_knots - 1)
             knots = h * torch.arange(-_BEYOND, self.n_knots + _BEYOND, dtype=like.dtype, device=like.device)
-            return (_of_knots(W) for W in radial(knots, clamp=False, layers=layers))
+            around = _around(len(knots) - 2 * _WIDTH, like.device)
+            return (_of_knots(W, around) for W in radial(knots, clamp=False, layers=layers))
 
         network = getattr(radial, "__self__", None)
         if isinstance(network, nn.Module) and not self.training:
@@ -133,9 +136,16 @@ def _taps(left: Int[Tensor, " P"], n: int) -> Index:
     return Index(left, every, torch.zeros_like(left), n, len(left), 1)
 
 
-def _of_knots(W: Float[Tensor, "K numel"]) -> Float[Tensor, "n numel"]:
+def _of_knots(W: Float[Tensor, "K numel"], around: Index) -> Float[Tensor, "n numel"]:
     """The coefficients c = (1 − δ²/4 + 13 δ⁴/240) W of values on knots."""
-    return 1.825 * W[2:-2] - (7 / 15) * (W[1:-3] + W[3:-1]) + (13 / 240) * (W[:-4] + W[4:])
+    each = W.new_tensor(_QUASI_INTERPOLANT).repeat(around.n_dst)[:, None]
+    return contract(_sum_of_rows(W.shape[1]), around, W, each, W.new_ones(1, 1))
+
+
+def _around(n: int, device: torch.device) -> Index:
+    """The knots that each of n coefficients is made of, as edges of a convolution."""
+    coefficient, knot = torch.cartesian_prod(torch.arange(n, device=device), torch.arange(1 + 2 * _WIDTH, device=device)).T
+    return Index(coefficient + knot, coefficient, torch.zeros_like(knot), n + 2 * _WIDTH, n, 1)
 
 
 def _interpolated(
@@ -145,6 +155,12 @@ def _interpolated(
     if taps is None:  # many structures at once, each with knots of its own
         return (splines[:, :, None] * c[left[:, None] + torch.arange(_TAPS, device=left.device)]).sum(1)
     return contract(_program(c.shape[1]), taps, c, splines, c.new_ones(1, 1))
+
+
+@cache
+def _sum_of_rows(channels: int) -> ConvolutionProgram:
+    """The sum Σ Y x over rows of x."""
+    return ConvolutionProgram((channels,), 1, (channels,), ((Term(0, 0, 0, 1.0),),), scalar_weights=True)
 
 
 @cache

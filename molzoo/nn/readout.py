@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from molzoo.kernels import cat
 from molzoo.nn.mlp import dense, orthogonal_dense
 from molzoo.o3 import Irreps
 from molzoo.shapes import Float, Tensor
@@ -70,7 +71,7 @@ class LayerwiseReadout(nn.Module):
     def forward(self, features: Float[Tensor, "N features"]) -> Float[Tensor, "N out"]:
         """Outputs of each atom, from the layers' features side by side."""
         layers = zip(self.hidden, features.split(self.channels, 1), strict=True)
-        return self.linear(torch.cat([hidden(h) for hidden, h in layers], dim=1))
+        return self.linear(cat([hidden(h) for hidden, h in layers]))
 
 
 class ScalarReadout(nn.Module):

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from molzoo.kernels import cat
 from molzoo.o3.blocks import Layout, fits, layout_of
 from molzoo.o3.irreps import Irreps, MulIrrep
 from molzoo.o3.norm import Norm
@@ -122,7 +123,9 @@ class Activation(nn.Module):
             return features
         parts = zip(features.split([term.dim for term in self.irreps_in], dim), self.acts, strict=True)
         out = [part if act is None else act(part) for part, act in parts]
-        return out[0] if len(out) == 1 else torch.cat(out, dim)
+        if len(out) == 1:
+            return out[0]
+        return cat(out) if dim in (-1, features.ndim - 1) else torch.cat(out, dim)
 
 
 def _activated(term: MulIrrep, act: normalize2mom | None) -> int:

@@ -11,8 +11,7 @@ term of the irreps, so that a layer is written once for both.
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-import torch
-
+from molzoo.kernels import cat
 from molzoo.o3.irreps import Irreps
 from molzoo.quantities import nearest
 from molzoo.shapes import Float, Tensor
@@ -70,4 +69,4 @@ def join(blocks: Sequence[Tensor], layout: Layout = "mul_ir", *, like: Tensor) -
     if not blocks:
         return like.new_zeros(*like.shape[:-1], 0)
     flat = [block.flatten(-2) if layout == "ir_mul" else block.transpose(-1, -2).flatten(-2) for block in blocks]
-    return flat[0] if len(flat) == 1 else torch.cat(flat, dim=-1)
+    return flat[0] if len(flat) == 1 else cat(flat)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from itertools import accumulate, groupby
 from typing import Any
 
-import torch
 from torch import nn
 
+from molzoo.kernels import cat
 from molzoo.o3.activation import Activation, Function
 from molzoo.o3.blocks import Layout, fits, layout_of
 from molzoo.o3.irreps import Irrep, Irreps
@@ -75,7 +75,7 @@ class Gate(nn.Module):
         ordered = features if self._order is None else take(features, self._order)
         scalars, gates, gated = ordered.split(self._sizes, -1)
         gated = gated * take(self.act_gates(gates), self._gate)
-        return torch.cat((self.act_scalars(scalars), gated), -1)
+        return cat((self.act_scalars(scalars), gated))
 
 
 def _scalars(name: str, irreps: Any) -> Irreps:
