@@ -28,6 +28,10 @@ class Frozen(Generic[T]):
     2.0
     """
 
+    _made: T
+    _found: tuple[object, ...] | None
+    _weights: list[torch.Tensor]
+
     def __init__(self) -> None:
         self.forget()
 
@@ -43,9 +47,8 @@ class Frozen(Generic[T]):
 
     def forget(self) -> None:
         """Make it anew at the next call."""
-        self._found: tuple[object, ...] | None = None
-        self._weights: list[torch.Tensor] = []
-        self._made: Any = None
+        self._found, self._weights = None, []
+        self.__dict__.pop("_made", None)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Frozen, ()
