@@ -46,6 +46,7 @@ def split(x: Float[Tensor, "*rows features"], irreps: Irreps, layout: Layout = "
     Raises:
         ValueError: ``x`` has another length than ``irreps``.
 
+    >>> import torch
     >>> [block.shape for block in split(torch.zeros(7, 11), Irreps("5x0e + 2x1o"))]
     [torch.Size([7, 1, 5]), torch.Size([7, 3, 2])]
     """
@@ -62,6 +63,7 @@ def split(x: Float[Tensor, "*rows features"], irreps: Irreps, layout: Layout = "
 def join(blocks: Sequence[Tensor], layout: Layout = "mul_ir", *, like: Tensor) -> Float[Tensor, "*rows features"]:
     """The flat vector of blocks (..., 2l + 1, mul); of none, a vector of no components shaped as ``like`` before its last axis.
 
+    >>> import torch
     >>> x = torch.arange(11.0)
     >>> join(split(x, Irreps("5x0e + 2x1o")), like=x).equal(x)
     True

@@ -28,6 +28,7 @@ class Gate(nn.Module):
         irreps_gated: of x.
         layout: of input and output.
 
+    >>> import torch
     >>> gate = Gate("16x0o", [torch.tanh], "32x0o", [torch.tanh], "16x1e + 16x1o")
     >>> gate.irreps_in, gate.irreps_out
     (48x0o+16x1o+16x1e, 16x0o+16x1o+16x1e)
