@@ -42,7 +42,7 @@ WORKS = {"8 aspirins": ("train", "predict"), "64 aspirins": ("train", "predict")
 TOLERANCE = 1e-4  # of the largest energy and the largest force component, in float32
 Deviations = dict[str, dict[str, dict[str, float]]]  # by peer, ours, and energy or forces
 FEW = "few.npz"
-ROUND = 500  # ms of the slowest contender's work in a round
+ROUND = 500  # ms of each contender's work in a round: several steps, for the first finds the caches full of another's
 
 
 class Worker:
@@ -139,11 +139,11 @@ def agreeing(workers: dict[str, Worker], structure: Path) -> tuple[dict[str, Wor
 def race(workers: dict[str, Worker], work: str, rounds: int) -> dict[str, list[float]]:
     """Milliseconds of a step of each contender in each round."""
     warm = each(workers, lambda worker: [worker.ask("time", work, 1) for _ in range(3)][-1])
-    steps = max(1, int(ROUND / max(warm.values(), default=ROUND)))
+    steps = {name: max(1, int(ROUND / once)) for name, once in warm.items()}
     times: dict[str, list[float]] = {name: [] for name in warm}
     for _ in range(rounds):
         for name in warm:
-            times[name].append(workers[name].ask("time", work, steps))
+            times[name].append(workers[name].ask("time", work, steps[name]))
     return times
 
 
