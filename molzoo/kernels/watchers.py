@@ -14,8 +14,15 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
+def observed() -> bool:
+    """Whether a compiler, a transform of torch.func or a dispatch mode is at work, whatever tensors it looks at."""
+    return bool(
+        torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or torch._C._are_functorch_transforms_active()
+    )
+
+
 def watched(*tensors: torch.Tensor | None) -> bool:
-    """Whether somebody looks inside: a compiler, a transform of torch.func or a dispatch mode."""
+    """Whether somebody looks inside: a compiler, a dispatch mode, or a transform of torch.func at one of these tensors."""
     if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
         return True
     wrapped = torch._C._functorch.is_functorch_wrapped_tensor
@@ -47,7 +54,7 @@ def kept(cache: dict[K, V], key: K, make: Callable[[], V]) -> V:
 
 
 def plain(t: torch.Tensor) -> torch.Tensor:
-    """A tensor as compiled loops take it: numbers without gaps, and nothing else.
+    """A tensor as compiled loops take it: numbers without gaps, all of them written. It may still be followed by autograd.
 
     Raises:
         NotImplementedError: autograd has made many tensors one, in a way that it tells nobody.

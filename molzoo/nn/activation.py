@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from molzoo.kernels.functions import awaited, direct
-from molzoo.kernels.watchers import watched
+from molzoo.kernels.watchers import observed
 from molzoo.shapes import Float, Tensor
 
 
@@ -31,7 +31,7 @@ class Formulas:
 
 def _sigmoid_backward(g: Tensor, s: Tensor) -> Tensor:
     """G s (1 − s): written over s, which nobody else has, where nobody differentiates on."""
-    if torch.is_grad_enabled() or watched() or torch._C._are_functorch_transforms_active():
+    if torch.is_grad_enabled() or observed():
         return torch.ops.aten.sigmoid_backward(g, s)
     return torch.ops.aten.sigmoid_backward.grad_input(g, s, grad_input=s)
 

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import nn
 
-from molzoo.kernels.watchers import watched
+from molzoo.kernels.watchers import observed
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class Frozen(Generic[T]):
     def __call__(self, network: nn.Module, make: Callable[[], T], *also: object) -> T | None:
         """What ``make()`` gives, which may depend on the weights and on ``also``; None where a weight is not frozen."""
         weights: list[torch.Tensor] = []
-        if watched() or torch._C._are_functorch_transforms_active() or not _frozen(network, weights):
+        if observed() or torch.autograd.forward_ad._current_level >= 0 or not _frozen(network, weights):
             return None
         found = (*also, *((id(t), t.data_ptr(), t._version) for t in weights))
         if found != self._found:
@@ -55,13 +55,11 @@ class Frozen(Generic[T]):
 
 
 def _frozen(network: nn.Module, weights: list[torch.Tensor]) -> bool:
-    """Whether no weight is followed by autograd, in either direction, or by autocast; they are added to the list."""
+    """Whether no weight is followed by autograd or by autocast; they are added to the list."""
     for t in chain(network._parameters.values(), network._buffers.values()):
         if t is None:
             continue
         if t.requires_grad or t.is_inference() or torch.is_autocast_enabled(t.device.type):
             return False
         weights.append(t)
-    return torch.autograd.forward_ad._current_level < 0 and all(
-        _frozen(child, weights) for child in network._modules.values() if child is not None
-    )
+    return all(_frozen(child, weights) for child in network._modules.values() if child is not None)

@@ -154,7 +154,7 @@ def _interpolated(
     """Σ_k B_k c_k at each distance."""
     if taps is None:  # many structures at once, each with knots of its own
         return (splines[:, :, None] * c[left[:, None] + torch.arange(_TAPS, device=left.device)]).sum(1)
-    return contract(_program(c.shape[1]), taps, c, splines, c.new_ones(1, 1))
+    return contract(_sum_of_taps(c.shape[1]), taps, c, splines, c.new_ones(1, 1))
 
 
 @cache
@@ -164,7 +164,7 @@ def _sum_of_rows(channels: int) -> ConvolutionProgram:
 
 
 @cache
-def _program(channels: int) -> ConvolutionProgram:
+def _sum_of_taps(channels: int) -> ConvolutionProgram:
     """The sum Σ_k Y_k x_k over six rows of x."""
-    sum_of_taps = tuple(Term(k, k, 0, 1.0) for k in range(_TAPS))
-    return ConvolutionProgram((channels,), _TAPS, (channels,), (sum_of_taps,), scalar_weights=True, window=_TAPS)
+    taps = tuple(Term(k, k, 0, 1.0) for k in range(_TAPS))
+    return ConvolutionProgram((channels,), _TAPS, (channels,), (taps,), scalar_weights=True, window=_TAPS)
