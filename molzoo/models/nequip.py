@@ -161,7 +161,7 @@ class NequIP(AtomisticModel):
         src, dst = graph.edge_index
         edges = Edges(src, dst, len(graph.z), w_row=graph.pair_index)
         Y = spherical_harmonics(range(self.l_max + 1), u, normalize=False, normalization="component")
-        x, element = self.embedding(graph.z)
+        x, element = self.embedding(graph.z), self.embedding.element(graph.z)
         for layer, W in zip(self.layers, self.table(self.radial_weights, d), strict=True):
             x = sparing(layer, W)(x, element, W, Y, edges)
         return join(split(x, self.irreps_features, "ir_mul"), like=x)

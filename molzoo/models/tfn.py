@@ -187,7 +187,7 @@ class TFN(AtomisticModel):
         edges = Edges(src, dst, len(graph.z), w_row=graph.pair_index)
         f = self.envelope(d).to(self.dtype)[:, None].index_select(0, graph.pair_index)
         fY = f * spherical_harmonics(range(self.l_max + 1), u, normalize=False, normalization="component")
-        V, _ = self.embedding(graph.z)
+        V = self.embedding(graph.z)
         for layer, R in zip(self.layers, self.table(self.radial_weights, d), strict=True):
             V = layer(V, R, fY, edges)
         return join(split(V, self.irreps_features, "ir_mul"), like=V)

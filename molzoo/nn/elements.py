@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from molzoo.kernels import matmul
+from molzoo.kernels import Groups, grouped_matmul, groups_of, matmul
 from molzoo.o3 import Irreps
 from molzoo.o3.blocks import join, split
 from molzoo.shapes import Float, Int, Tensor
@@ -16,10 +16,18 @@ N_ELEMENTS = 119
 
 
 class Element(NamedTuple):
-    """What layers are told of each atom's element: its attributes are ``choice @ basis``."""
+    """What layers are told of each atom's element: its attributes are Σ_k choice_nk basis_k, or basis_k of its group k."""
 
-    choice: Float[Tensor, "N K"]
+    choice: Float[Tensor, "N K"] | Groups
     basis: Float[Tensor, "K A"]
+
+    def matmul(self, x: Float[Tensor, "N m C"], W: Float[Tensor, "K C D"]) -> Float[Tensor, "N m D"]:
+        """x_n Σ_k choice_nk W_k of each atom n."""
+        if isinstance(self.choice, Groups):
+            return grouped_matmul(x, W, self.choice)
+        # Every atom's rows once for each k, times choice: then one matrix product serves all elements.
+        spread = self.choice[:, None, :, None] * x[:, :, None, :]  # (N, m, K, C)
+        return matmul(spread.flatten(2), W.flatten(0, 1))
 
 
 class ElementEmbedding(nn.Module):
@@ -29,7 +37,7 @@ class ElementEmbedding(nn.Module):
         elements: atomic numbers to tell apart; by default all.
         n_attributes: length A of the vectors.
 
-    >>> ElementEmbedding([1, 6, 8], 4)(torch.tensor([8, 1]))[0].shape
+    >>> ElementEmbedding([1, 6, 8], 4)(torch.tensor([8, 1])).shape
     torch.Size([2, 4])
     """
 
@@ -43,21 +51,27 @@ class ElementEmbedding(nn.Module):
         self.register_buffer("types", types, persistent=False)
         self.embedding = nn.Embedding(len(known), n_attributes)
 
-    def forward(self, z: Int[Tensor, " N"]) -> tuple[Float[Tensor, "N A"], Element]:
-        """The attributes of each atom, and the same as layers want them: of the two sums, the shorter."""
-        types = self.types[z]
-        attributes, table = self.embedding(types), self.embedding.weight
+    def forward(self, z: Int[Tensor, " N"]) -> Float[Tensor, "N A"]:
+        """The attributes of each atom."""
+        return self.embedding(self.types[z])
+
+    def element(self, z: Int[Tensor, " N"]) -> Element:
+        """The same as layers want them: by groups of atoms, or else of two sums the shorter."""
+        types, table = self.types[z], self.embedding.weight
+        groups = groups_of(types)
+        if groups is not None:
+            return Element(groups, table.index_select(0, groups.kinds))
         S, A = table.shape
         if S <= A:
-            return attributes, Element(nn.functional.one_hot(types, S).to(table), table)
-        return attributes, Element(attributes, torch.eye(A).to(table))
+            return Element(nn.functional.one_hot(types, S).to(table), table)
+        return Element(self.embedding(types), torch.eye(A).to(table))
 
 
 class ElementLinear(nn.Module):
     """y_o = Σ_i x_i W_io(a) / √n with matrices W_io(a) = Σ_k a_k W_iok of the attributes a of an atom's element.
 
     The same as o3.FullyConnectedTensorProduct of x and A even scalars, weights included; but each element's matrix is made
-    once, where there are fewer elements than attributes, and the layout is ir_mul.
+    once, and the layout is ir_mul.
 
     Args:
         irreps_in: of x.
@@ -86,10 +100,7 @@ class ElementLinear(nn.Module):
         y: list[Tensor | None] = [None] * len(self.irreps_out)
         weights = self.weight.split([math.prod(shape) for shape in self.shapes])
         for (i, o), scale, shape, w in zip(self.paths, self.scales, self.shapes, weights, strict=True):
-            W = torch.einsum("ka,uav->kuv", scale * element.basis, w.view(shape))
-            # Every atom's block once for each k, times choice: then one matrix product serves all elements.
-            spread = element.choice[:, None, :, None] * blocks[i][:, :, None, :]  # (N, 2l+1, K, C)
-            term = matmul(spread.flatten(2), W.flatten(0, 1))
+            term = element.matmul(blocks[i], torch.einsum("ka,uav->kuv", scale * element.basis, w.view(shape)))
             so_far = y[o]
             y[o] = term if so_far is None else so_far + term
         rest = zip(y, self.irreps_out, strict=True)

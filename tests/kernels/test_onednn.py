@@ -56,6 +56,14 @@ def test_parts_of_larger_matrices(part, products):
     assert len(products) == 2
 
 
+def test_blocks_of_wider_rows_make_one_product_where_nobody_trains():
+    x, W = torch.randn(20, 50)[:, 5:41].unflatten(1, (3, 12)), torch.randn(8, 12)
+    with torch.profiler.profile() as profile:
+        y = linear(x, W)
+    assert {"aten::mm", "aten::bmm"} & {event.key for event in profile.key_averages()} == {"aten::mm"}
+    torch.testing.assert_close(y, x @ W.mT)
+
+
 def test_rows_of_any_shape(products):
     x, W, b = make(800, 128, 256)
     x = x.unflatten(0, (20, 40))
