@@ -66,7 +66,7 @@ def test_one_vector_of_neighbours_by_hand():
     length = torch.tensor([d], dtype=torch.float64)
     e = 2 / 5 * model.envelope(length) * model.radial(length)
     W = layer.radial(e)[0].view(2, 2)  # paths to 0e and 1o, two channels each
-    x = layer.linear_in(model.embedding(torch.tensor([1]))[0])[0] / 4  # √16 neighbours
+    x = layer.linear_in(model.embedding(torch.tensor([1])))[0] / 4  # √16 neighbours
     scalars, gates = layer.linear_out.weight_view_for_instruction(0).T.split(2)
     mixed = layer.linear_out.weight_view_for_instruction(1)
     gate = 1.6791767 * torch.nn.functional.silu((gates @ (W[0] * x)) / 2**0.5)
