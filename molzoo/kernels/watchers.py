@@ -15,9 +15,12 @@ V = TypeVar("V")
 
 
 def observed() -> bool:
-    """Whether a compiler, a transform of torch.func or a dispatch mode is at work, whatever tensors it looks at."""
+    """Whether a compiler, a transform, a dispatch mode or a forward derivative is at work, whatever tensors it looks at."""
     return bool(
-        torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or torch._C._are_functorch_transforms_active()
+        torch.compiler.is_compiling()
+        or torch._C._len_torch_dispatch_stack()
+        or torch._C._are_functorch_transforms_active()
+        or torch.autograd.forward_ad._current_level >= 0
     )
 
 

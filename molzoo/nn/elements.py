@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from molzoo.kernels import Groups, grouped_matmul, groups_of, matmul
+from molzoo.kernels import Groups, fused, grouped_matmul, groups_of, matmul
 from molzoo.o3 import Irreps
 from molzoo.o3.blocks import join, split
 from molzoo.shapes import Float, Int, Tensor
@@ -58,7 +58,7 @@ class ElementEmbedding(nn.Module):
     def element(self, z: Int[Tensor, " N"]) -> Element:
         """The same as layers want them: by groups of atoms, or else of two sums the shorter."""
         types, table = self.types[z], self.embedding.weight
-        groups = groups_of(types)
+        groups = groups_of(types) if fused(table) else None  # torch's own operations alone, where somebody wants those
         if groups is not None:
             return Element(groups, table.index_select(0, groups.kinds))
         S, A = table.shape

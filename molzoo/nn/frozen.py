@@ -38,7 +38,7 @@ class Frozen(Generic[T]):
     def __call__(self, network: nn.Module, make: Callable[[], T], *also: object) -> T | None:
         """What ``make()`` gives, which may depend on the weights and on ``also``; None where a weight is not frozen."""
         weights: list[torch.Tensor] = []
-        if observed() or torch.autograd.forward_ad._current_level >= 0 or not _frozen(network, weights):
+        if observed() or not _frozen(network, weights):
             return None
         found = (*also, *((id(t), t.data_ptr(), t._version) for t in weights))
         if found != self._found:

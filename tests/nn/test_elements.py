@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from molzoo import o3
+from molzoo.kernels import use_backend
 from molzoo.nn import ElementEmbedding, ElementLinear
 
 F64 = torch.float64
@@ -71,6 +72,17 @@ def test_where_atoms_cannot_be_grouped_the_numbers_are_the_same(how):
         with torch.autocast("cpu"):
             found = call(x).float()
         torch.testing.assert_close(found, call(x), rtol=0.05, atol=0.05)
+
+
+def test_many_gradients_at_once_where_torchs_own_operations_are_wanted():
+    embedding, layer = ElementEmbedding([1, 6, 8], 3), ElementLinear("3x0e + 2x1o", 3, "5x0e + 4x1o")
+    x = torch.randn(5, 9, requires_grad=True)
+    with use_backend("messages"):
+        y = layer(x, embedding.element(Z))
+    cotangents = torch.randn(4, *y.shape)
+    (batched,) = torch.autograd.grad(y, x, cotangents, is_grads_batched=True, retain_graph=True)
+    each = [torch.autograd.grad(y, x, cotangent, retain_graph=True)[0] for cotangent in cotangents]
+    torch.testing.assert_close(batched, torch.stack(each))
 
 
 def test_compilers_take_it_whole():
